@@ -1,0 +1,46 @@
+# Language, warnings, hardening: one interface target that everything links.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+add_library(caisson_options INTERFACE)
+target_include_directories(caisson_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_definitions(caisson_options INTERFACE _GNU_SOURCE CAISSON_VERSION="${PROJECT_VERSION}")
+target_compile_options(caisson_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>
+  -fvisibility=hidden -ffunction-sections -fdata-sections -fno-strict-overflow
+  -fno-delete-null-pointer-checks -fstack-protector-strong -ftrivial-auto-var-init=zero
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wimplicit-fallthrough
+  -Wvla -Wundef -Wcast-align -Wswitch-enum
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual -Wold-style-cast -Wextra-semi
+    -Wsuggest-override>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(caisson_options INTERFACE -Wduplicated-cond -Wlogical-op)
+else()
+  # Statement expressions are how TRY works; clang reports them even behind __extension__.
+  target_compile_options(caisson_options INTERFACE -Wno-gnu-statement-expression)
+endif()
+if(CAISSON_WERROR)
+  target_compile_options(caisson_options INTERFACE -Werror)
+endif()
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+  target_compile_options(caisson_options INTERFACE -fcf-protection=full -fstack-clash-protection)
+endif()
+if(CAISSON_SANITIZE)
+  target_compile_options(caisson_options INTERFACE -fsanitize=${CAISSON_SANITIZE}
+    -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(caisson_options INTERFACE -fsanitize=${CAISSON_SANITIZE})
+else()
+  target_compile_definitions(caisson_options INTERFACE
+    $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=3> _GLIBCXX_ASSERTIONS)
+endif()
+
+function(caisson_link_options target)
+  target_link_options(${target} PRIVATE -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
+    -Wl,--gc-sections,--as-needed,--fatal-warnings)
+  if(CAISSON_STATIC)
+    target_link_options(${target} PRIVATE -static-pie)
+  endif()
+endfunction()

@@ -1,0 +1,29 @@
+// The compiler: ContainerSpec + HostFacts -> Plan. Pure: no system calls, no clock, no environment.
+// All that can be wrong with the input is found here, before anything on the host is touched.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "plan/host_facts.h"
+#include "plan/plan.h"
+#include "spec/container_spec.h"
+
+namespace caisson::plan {
+
+struct Options {
+  std::string id;
+  bool no_pivot = false;
+  bool no_new_keyring = false;
+  bool rootless = false;            // limits of an ordinary user are notices where the spec allows it
+  std::string cgroup_parent;        // for specs without cgroupsPath: "/caisson"
+  std::string default_cgroup_name;  // usually the id
+};
+
+Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host, const Options& options);
+
+// The process part alone, for exec into a running container.
+Result<ProcessPlan> compile_process(const spec::ContainerSpec& spec, const spec::Process& process,
+                                    const HostFacts& host, const Options& options);
+
+}  // namespace caisson::plan

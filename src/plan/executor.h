@@ -1,0 +1,144 @@
+// Executor: carries out a Plan and acts on what runs. The one seam between a container's life cycle
+// (container/) and the walls (linux/, sandbox/). cli/ binds one to the other.
+//
+// An executor never reads a ContainerSpec, decides nothing, and leaves nothing behind on failure: every
+// change of the host that outlives the call is registered in the UndoLog *before* it is made.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "plan/host_facts.h"
+#include "plan/plan.h"
+
+namespace caisson::plan {
+
+// One change of the host and how to take it back, as data that a later command can carry out.
+struct Undo {
+  enum class Kind {
+    kRemoveCgroup,     // target: absolute directory; what still runs in it is killed first
+    kUnlink,           // target: absolute path
+    kRemoveDirectory,  // target: absolute path, must be empty
+    kUnmount,          // target: absolute path, lazily
+  };
+  Kind kind{};
+  std::string target;
+  friend bool operator==(const Undo&, const Undo&) = default;
+};
+
+class UndoLog {
+ public:
+  virtual ~UndoLog() = default;
+  // Durable against a kill of this process when it returns. Call before acting; one call for a group.
+  virtual Result<> record(const std::vector<Undo>& undos) = 0;
+};
+
+// Where a container's processes are accounted, as kept in its state: one entry per hierarchy.
+struct CgroupLocation {
+  std::string controllers;  // "memory", "name=systemd"; empty for v2
+  std::string directory;    // absolute: "/sys/fs/cgroup/memory/caisson/web"
+  bool v2 = false;
+  friend bool operator==(const CgroupLocation&, const CgroupLocation&) = default;
+};
+using CgroupLocations = std::vector<CgroupLocation>;
+CgroupLocations locations(const CgroupPlan& plan);
+
+struct ProcessHandle {
+  int pid = 0;                   // in the caller's pid namespace
+  std::uint64_t start_time = 0;  // field 22 of /proc/PID/stat, clock ticks since boot
+  Fd pidfd;
+};
+
+enum class HookPhase { kPrestart, kCreateRuntime, kCreateContainer, kStartContainer, kPoststart, kPoststop };
+
+// Receives the duration of every named step; the default does nothing and costs nothing.
+class Timeline {
+ public:
+  virtual ~Timeline() = default;
+  // `track` is "parent", "child" or "launcher"; times are CLOCK_MONOTONIC nanoseconds.
+  virtual void step(std::string_view track, std::string_view name, std::int64_t begin_ns,
+                    std::int64_t end_ns) = 0;
+};
+
+// Descriptors of the new process; -1 means: the caller's own of that number.
+struct Stdio {
+  int in = -1, out = -1, err = -1;
+};
+
+struct CreateRequest {
+  const Plan* plan = nullptr;
+  int state_dir = -1;           // the container's folder, open
+  std::string state_dir_path;   // the same, as an absolute path
+  UndoLog* undo = nullptr;
+  bool wait_for_start = true;   // false: the program is executed as soon as everything is ready
+  Stdio stdio;
+  // Connected unix socket that receives the pty master (SCM_RIGHTS, payload "/dev/ptmx"); -1: none.
+  int console_socket = -1;
+  int preserve_fds = 0;         // descriptors 3..2+n stay open in the container
+  Strings extra_env;
+  bool want_layers = false;     // return the changes' tmpfs of a machine view in CreateResult::layers
+  Timeline* timeline = nullptr;
+  // Called as soon as the process exists and before it can run the program: save its identity.
+  std::function<Result<>(const ProcessHandle&)> on_process;
+  // Called at prestart, createRuntime and createContainer when the plan has such hooks. The last one
+  // must be run in the namespaces of the process given.
+  std::function<Result<>(HookPhase, const ProcessHandle&)> run_hooks;
+};
+
+struct CreateResult {
+  ProcessHandle init;
+  CgroupLocations cgroups;
+  Fd layers;  // open directory with one folder per view layer, see MountStep::layer
+};
+
+struct ExecRequest {
+  const ProcessPlan* process = nullptr;
+  const ProcessHandle* init = nullptr;  // the container's init
+  CgroupLocations cgroups;
+  Stdio stdio;
+  int console_socket = -1;
+  int preserve_fds = 0;
+  std::vector<NamespaceKind> skip_namespaces;
+  Timeline* timeline = nullptr;
+};
+
+// What `stats` shows; absent where the host has no such controller.
+struct Stats {
+  std::optional<std::uint64_t> cpu_usage_ns, cpu_user_ns, cpu_system_ns;
+  std::optional<std::uint64_t> cpu_periods, cpu_throttled_periods, cpu_throttled_ns;
+  std::optional<std::uint64_t> memory_bytes, memory_limit_bytes, memory_peak_bytes, memory_cache_bytes;
+  std::optional<std::uint64_t> memory_failures, oom_kills, swap_bytes;
+  std::optional<std::uint64_t> pids, pids_limit;
+  std::optional<std::uint64_t> read_bytes, written_bytes, read_ops, write_ops;
+};
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  // `for_view`: also the mounts and directories that a machine view needs.
+  virtual Result<HostFacts> host_facts(bool for_view) = 0;
+
+  virtual Result<CreateResult> create(CreateRequest& request) = 0;
+  // Lets a created container's init execute its program; waits until it did. EALREADY-like refusals are
+  // the caller's to make (it holds the lock). Bounded: a dead or stuck init is an error.
+  virtual Result<> start(FdRef state_dir, int timeout_ms) = 0;
+  virtual Result<ProcessHandle> exec(ExecRequest& request) = 0;
+
+  virtual Result<std::vector<int>> processes(const CgroupLocations& cgroups) = 0;
+  virtual Result<> kill_all(const CgroupLocations& cgroups, int signal) = 0;
+  virtual Result<> freeze(const CgroupLocations& cgroups, int timeout_ms) = 0;
+  virtual Result<> thaw(const CgroupLocations& cgroups, int timeout_ms) = 0;
+  virtual Result<bool> frozen(const CgroupLocations& cgroups) = 0;
+  virtual Result<Stats> stats(const CgroupLocations& cgroups) = 0;
+
+  // Takes back one registered change; succeeds when there is nothing (more) to take back.
+  virtual Result<> undo(const Undo& change) = 0;
+};
+
+}  // namespace caisson::plan

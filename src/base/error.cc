@@ -1,8 +1,9 @@
 #include "base/error.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
-#include <unistd.h>
 
 #include "base/result.h"
 

@@ -32,22 +32,23 @@ inline int errno_of(const Error& error) { return error.errno_value(); }
 #define CAISSON_CONCAT_(a, b) a##b
 #define CAISSON_CONCAT(a, b) CAISSON_CONCAT_(a, b)
 
-#define CAISSON_TRY_(name, expression)                               \
-  (__extension__({                                                   \
-    auto name = (expression);                                        \
-    if (!name) [[unlikely]] return std::unexpected(std::move(name).error()); \
-    *std::move(name);                                                \
+#define CAISSON_TRY_(name, expression)                 \
+  (__extension__({                                     \
+    auto name = (expression);                          \
+    if (!name) [[unlikely]]                            \
+      return std::unexpected(std::move(name).error()); \
+    *std::move(name);                                  \
   }))
 
 // Evaluates to the value of a Result or ErrnoOr; returns its error from the enclosing function.
 #define TRY(expression) CAISSON_TRY_(CAISSON_CONCAT(try_result_, __COUNTER__), expression)
 
-#define CAISSON_TRY_CTX_(name, expression, ...)                                        \
-  (__extension__({                                                                     \
-    auto name = (expression);                                                          \
-    if (!name) [[unlikely]]                                                            \
+#define CAISSON_TRY_CTX_(name, expression, ...)                                             \
+  (__extension__({                                                                          \
+    auto name = (expression);                                                               \
+    if (!name) [[unlikely]]                                                                 \
       return std::unexpected(::caisson::Error(std::move(name).error()).doing(__VA_ARGS__)); \
-    *std::move(name);                                                                  \
+    *std::move(name);                                                                       \
   }))
 
 // TRY that says what was being done: TRY_CTX(sys::mkdirat(..), "make directory ", path).
@@ -55,13 +56,13 @@ inline int errno_of(const Error& error) { return error.errno_value(); }
 #define TRY_CTX(expression, ...) \
   CAISSON_TRY_CTX_(CAISSON_CONCAT(try_result_, __COUNTER__), expression, __VA_ARGS__)
 
-#define CAISSON_MUST_(name, expression)                                                   \
-  (__extension__({                                                                        \
-    auto name = (expression);                                                             \
-    if (!name) [[unlikely]]                                                               \
-      ::caisson::detail::must_failed(#expression, __FILE__, __LINE__,                     \
-                                     ::caisson::detail::errno_of(name.error()));          \
-    *std::move(name);                                                                     \
+#define CAISSON_MUST_(name, expression)                                          \
+  (__extension__({                                                               \
+    auto name = (expression);                                                    \
+    if (!name) [[unlikely]]                                                      \
+      ::caisson::detail::must_failed(#expression, __FILE__, __LINE__,            \
+                                     ::caisson::detail::errno_of(name.error())); \
+    *std::move(name);                                                            \
   }))
 
 // For what can fail only by a programmer's mistake: aborts with the place and the reason.

@@ -1,4 +1,4 @@
-// Small text helpers: concatenation, splitting, strict number parsing, quoting. No locale, no iostream.
+// Small text helpers: concatenation, splitting, strict number parsing, quoting. No locale.
 #pragma once
 
 #include <charconv>

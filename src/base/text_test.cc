@@ -25,7 +25,8 @@ TEST(Text, ParseSizeKnowsBinarySuffixes) {
   EXPECT_EQ(parse_size("1GiB"), 1 << 30);
   EXPECT_EQ(parse_size("2kb"), 2048);
   EXPECT_EQ(parse_size("7b"), 7);
-  for (auto bad : {"", "m", "1x", "-1", "1.5g", "9999999999g", "1mm", "7bb"}) EXPECT_FALSE(parse_size(bad)) << bad;
+  for (auto bad : {"", "m", "1x", "-1", "1.5g", "9999999999g", "1mm", "7bb"})
+    EXPECT_FALSE(parse_size(bad)) << bad;
 }
 
 TEST(Text, QuotedEscapesControls) { EXPECT_EQ(quoted("a\"\\\n\x01"), "\"a\\\"\\\\\\n\\x01\""); }

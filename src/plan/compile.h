@@ -15,12 +15,13 @@ struct Options {
   std::string id;
   bool no_pivot = false;
   bool no_new_keyring = false;
-  bool rootless = false;            // limits of an ordinary user are notices where the spec allows it
-  std::string cgroup_parent;        // for specs without cgroupsPath: "/caisson"
+  bool rootless = false;      // limits of an ordinary user are notices where the spec allows it
+  std::string cgroup_parent;  // for specs without cgroupsPath: "/caisson"
   std::string default_cgroup_name;  // usually the id
 };
 
-Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host, const Options& options);
+Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host,
+                     const Options& options);
 
 // The process part alone, for exec into a running container.
 Result<ProcessPlan> compile_process(const spec::ContainerSpec& spec, const spec::Process& process,

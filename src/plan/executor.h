@@ -1,8 +1,8 @@
 // Executor: carries out a Plan and acts on what runs. The one seam between a container's life cycle
 // (container/) and the walls (linux/, sandbox/). cli/ binds one to the other.
 //
-// An executor never reads a ContainerSpec, decides nothing, and leaves nothing behind on failure: every
-// change of the host that outlives the call is registered in the UndoLog *before* it is made.
+// An executor never reads a ContainerSpec, decides nothing, and leaves nothing behind on failure:
+// every change of the host that outlives the call is registered in the UndoLog *before* it is made.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct Undo {
 class UndoLog {
  public:
   virtual ~UndoLog() = default;
-  // Durable against a kill of this process when it returns. Call before acting; one call for a group.
+  // Durable against a kill of this process when it returns. Call before acting; once for a group.
   virtual Result<> record(const std::vector<Undo>& undos) = 0;
 };
 
@@ -54,7 +54,14 @@ struct ProcessHandle {
   Fd pidfd;
 };
 
-enum class HookPhase { kPrestart, kCreateRuntime, kCreateContainer, kStartContainer, kPoststart, kPoststop };
+enum class HookPhase {
+  kPrestart,
+  kCreateRuntime,
+  kCreateContainer,
+  kStartContainer,
+  kPoststart,
+  kPoststop
+};
 
 // Receives the duration of every named step; the default does nothing and costs nothing.
 class Timeline {
@@ -72,21 +79,21 @@ struct Stdio {
 
 struct CreateRequest {
   const Plan* plan = nullptr;
-  int state_dir = -1;           // the container's folder, open
-  std::string state_dir_path;   // the same, as an absolute path
+  int state_dir = -1;          // the container's folder, open
+  std::string state_dir_path;  // the same, as an absolute path
   UndoLog* undo = nullptr;
-  bool wait_for_start = true;   // false: the program is executed as soon as everything is ready
+  bool wait_for_start = true;  // false: the program is executed as soon as everything is ready
   Stdio stdio;
   // Connected unix socket that receives the pty master (SCM_RIGHTS, payload "/dev/ptmx"); -1: none.
   int console_socket = -1;
-  int preserve_fds = 0;         // descriptors 3..2+n stay open in the container
+  int preserve_fds = 0;  // descriptors 3..2+n stay open in the container
   Strings extra_env;
-  bool want_layers = false;     // return the changes' tmpfs of a machine view in CreateResult::layers
+  bool want_layers = false;  // return the changes' tmpfs of a machine view in CreateResult::layers
   Timeline* timeline = nullptr;
   // Called as soon as the process exists and before it can run the program: save its identity.
   std::function<Result<>(const ProcessHandle&)> on_process;
-  // Called at prestart, createRuntime and createContainer when the plan has such hooks. The last one
-  // must be run in the namespaces of the process given.
+  // Called at prestart, createRuntime and createContainer when the plan has such hooks. The last
+  // one must be run in the namespaces of the process given.
   std::function<Result<>(HookPhase, const ProcessHandle&)> run_hooks;
 };
 
@@ -111,7 +118,8 @@ struct ExecRequest {
 struct Stats {
   std::optional<std::uint64_t> cpu_usage_ns, cpu_user_ns, cpu_system_ns;
   std::optional<std::uint64_t> cpu_periods, cpu_throttled_periods, cpu_throttled_ns;
-  std::optional<std::uint64_t> memory_bytes, memory_limit_bytes, memory_peak_bytes, memory_cache_bytes;
+  std::optional<std::uint64_t> memory_bytes, memory_limit_bytes, memory_peak_bytes;
+  std::optional<std::uint64_t> memory_cache_bytes;
   std::optional<std::uint64_t> memory_failures, oom_kills, swap_bytes;
   std::optional<std::uint64_t> pids, pids_limit;
   std::optional<std::uint64_t> read_bytes, written_bytes, read_ops, write_ops;
@@ -125,8 +133,8 @@ class Executor {
   virtual Result<HostFacts> host_facts(bool for_view) = 0;
 
   virtual Result<CreateResult> create(CreateRequest& request) = 0;
-  // Lets a created container's init execute its program; waits until it did. EALREADY-like refusals are
-  // the caller's to make (it holds the lock). Bounded: a dead or stuck init is an error.
+  // Lets a created container's init execute its program; waits until it did. EALREADY-like refusals
+  // are the caller's to make (it holds the lock). Bounded: a dead or stuck init is an error.
   virtual Result<> start(FdRef state_dir, int timeout_ms) = 0;
   virtual Result<ProcessHandle> exec(ExecRequest& request) = 0;
 

@@ -1,4 +1,4 @@
-// HostFacts: what the planner may know about this machine. Filled by linux/host_facts.cc (or by a test).
+// HostFacts: what the planner may know about this machine. Filled by linux/host_facts.cc or a test.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,8 @@ struct HostFacts {
   bool kcore = false;  // /proc/kcore exists
   // Filled for a machine view only:
   std::vector<HostMount> mounts;
-  std::vector<DirectoryEntry> root_entries;  // entries of "/" and of every directory on the way to a mount
+  // Entries of "/" and of every directory on the way to a mount.
+  std::vector<DirectoryEntry> root_entries;
   std::string current_directory;
 };
 

@@ -1,8 +1,8 @@
-// The Plan: everything about a container's start, decided. A pure function of ContainerSpec and HostFacts
-// (plan/compile.h); executors carry it out step by step and hold no policy of their own.
+// The Plan: everything about a container's start, decided. A pure function of ContainerSpec and
+// HostFacts (plan/compile.h); executors carry it out step by step and hold no policy of their own.
 //
-// Numbers are the kernel's own (MOUNT_ATTR_*, CLONE_NEW*, SECCOMP_*), so that an executor translates
-// nothing. Everything here is plain data: comparable, printable (plan/dump.h), copyable.
+// Numbers are the kernel's own (MOUNT_ATTR_*, CLONE_NEW*, SECCOMP_*), so that an executor
+// translates nothing. Everything here is plain data: comparable, printable (plan/dump.h), copyable.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,11 @@ using spec::IdMapping;
 using spec::NamespaceKind;
 using Strings = std::vector<std::string>;
 
-// --- mounts ----------------------------------------------------------------------------------------
+// --- mounts ---
 
 enum class MountOp {
   kNewFilesystem,  // fsopen(type), options, mount on target
-  kOverlayView,    // overlay over the host's mount at `source`; upper in the layers tmpfs, dir `layer`
+  kOverlayView,    // overlay over the host's mount at `source`; upper: `layer` in the layers tmpfs
   kBind,           // clone of `source` (recursive: whole tree) on target
   kSetAttributes,  // mount_setattr on what is mounted at target
   kPropagation,    // change propagation of target
@@ -59,36 +59,36 @@ struct MountStep {
   MountOp op{};
   Phase phase = Phase::kBeforePivot;
   std::string type;    // file system type for kNewFilesystem
-  std::string source;  // host path (bind), link target (symlink), name shown in mountinfo (file system)
+  std::string source;  // host path (bind), link target, name shown in mountinfo (file system)
   std::string target;  // absolute, cleaned path inside the container
-  std::uint64_t attr_set = 0;    // MOUNT_ATTR_*
-  std::uint64_t attr_clear = 0;  // MOUNT_ATTR_*
-  bool attr_recursive = false;   // the two above apply to the whole tree
-  std::uint64_t recursive_set = 0, recursive_clear = 0;  // options that were recursive by name ("rro")
+  std::uint64_t attr_set = 0;                            // MOUNT_ATTR_*
+  std::uint64_t attr_clear = 0;                          // MOUNT_ATTR_*
+  bool attr_recursive = false;                           // the two above apply to the whole tree
+  std::uint64_t recursive_set = 0, recursive_clear = 0;  // by options recursive by name ("rro")
   bool keep_source_flags = true;  // bind: flags of the source's mount stay unless cleared by name
   std::uint64_t propagation = 0;  // MS_SHARED, MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE or 0
   bool propagation_recursive = false;
-  bool recursive = false;         // bind: with what is mounted below
-  std::vector<KeyValue> options;  // for fsconfig(2)
+  bool recursive = false;                             // bind: with what is mounted below
+  std::vector<KeyValue> options;                      // for fsconfig(2)
   std::vector<IdMapping> uid_mappings, gid_mappings;  // idmapped bind; empty: none
   bool no_symlink_source = false;
   IfMissing if_missing = IfMissing::kMakeDirectory;
-  bool optional = false;           // a failure is a notice, not an error
-  std::uint32_t mode = 0755;       // of what is created; device node: permission bits
-  char device_type = 'c';          // c b p (u is c)
+  bool optional = false;      // a failure is a notice, not an error
+  std::uint32_t mode = 0755;  // of what is created; device node: permission bits
+  char device_type = 'c';     // c b p (u is c)
   std::uint32_t major = 0, minor = 0;
   std::optional<std::uint32_t> uid, gid;  // owner of a device node or directory
-  bool bind_device = false;        // user namespace: nodes cannot be made, only bound
-  bool inside_directory_only = false;  // proc and sysfs: target must be a real directory, no symlink
-  std::string layer;               // kOverlayView: directory name in the layers tmpfs
-  std::string origin;              // what asked for it: "mounts[3]", "default", "view of /home"
+  bool bind_device = false;               // user namespace: nodes cannot be made, only bound
+  bool inside_directory_only = false;     // proc, sysfs: target is a real directory, no symlink
+  std::string layer;                      // kOverlayView: directory name in the layers tmpfs
+  std::string origin;  // what asked for it: "mounts[3]", "default", "view of /home"
 };
 
 struct RootPlan {
   std::string path;  // host path of the root file system; empty for a machine view
   bool machine_view = false;
-  bool empty_tmpfs = false;  // machine view without privilege: the root is a tmpfs skeleton
-  std::uint64_t layers_size = 0;  // bytes of the tmpfs that takes the changes; 0: the kernel's default
+  bool empty_tmpfs = false;       // machine view without privilege: the root is a tmpfs skeleton
+  std::uint64_t layers_size = 0;  // of the tmpfs that takes the changes; 0: kernel's default
   bool readonly = false;
   std::uint64_t propagation = 0;  // of "/" after the pivot; 0: private
   bool propagation_recursive = true;
@@ -100,7 +100,7 @@ struct MountPlan {
   std::vector<MountStep> steps;  // in order; before-pivot ones first, final ones last
 };
 
-// --- namespaces and ids ----------------------------------------------------------------------------
+// --- namespaces and ids ---
 
 enum class NamespaceAction { kKeep, kNew, kJoin };
 
@@ -129,11 +129,13 @@ struct NamespacePlan {
   std::map<std::string, spec::TimeOffset> time_offsets;
   bool loopback_up = false;  // new network namespace: bring lo up
 
-  const NamespaceStep& of(NamespaceKind kind) const { return steps[static_cast<std::size_t>(kind)]; }
+  const NamespaceStep& of(NamespaceKind kind) const {
+    return steps[static_cast<std::size_t>(kind)];
+  }
   bool is_new(NamespaceKind kind) const { return of(kind).action == NamespaceAction::kNew; }
 };
 
-// --- cgroups ---------------------------------------------------------------------------------------
+// --- cgroups ---
 
 enum class CgroupMode { kNone, kV1, kHybrid, kV2 };
 
@@ -141,7 +143,7 @@ struct CgroupWrite {
   std::string file;  // "memory.max"
   std::string value;
   bool optional = false;  // a missing file or an unsupported value is no error
-  std::string field;      // config field that asked for it, for errors: "linux.resources.memory.limit"
+  std::string field;  // config field that asked for it, for errors: "linux.resources.memory.limit"
 };
 
 struct CgroupDirectory {
@@ -149,9 +151,9 @@ struct CgroupDirectory {
   std::string mount_point;  // "/sys/fs/cgroup/cpu"
   std::string path;         // absolute below the mount point: "/caisson/web"
   bool v2 = false;
-  bool required = false;     // a limit asks for it: failure to create or join is an error
-  bool inherit_cpuset = false;  // v1 cpuset: copy cpus and mems down the chain before joining
-  Strings enable_controllers;   // v2: for cgroup.subtree_control of every ancestor
+  bool required = false;            // a limit asks for it: failure to create or join is an error
+  bool inherit_cpuset = false;      // v1 cpuset: copy cpus and mems down the chain before joining
+  Strings enable_controllers;       // v2: for cgroup.subtree_control of every ancestor
   std::vector<CgroupWrite> writes;  // in order, before the process joins
 };
 
@@ -166,12 +168,12 @@ struct CgroupDevice {  // one rule of the device program or of devices.allow/den
 struct CgroupPlan {
   CgroupMode mode = CgroupMode::kNone;
   std::vector<CgroupDirectory> directories;  // the v2 (or unified) one last
-  bool device_rules = false;  // apply `devices` (by v1 files or a v2 program)
+  bool device_rules = false;                 // apply `devices` (by v1 files or a v2 program)
   std::vector<CgroupDevice> devices;
   bool own_namespace = false;
 };
 
-// --- seccomp ---------------------------------------------------------------------------------------
+// --- seccomp ---
 
 struct BpfInstruction {  // struct sock_filter of <linux/filter.h>
   std::uint16_t code = 0;
@@ -186,7 +188,7 @@ struct SeccompPlan {
   std::string listener_path, listener_metadata;
 };
 
-// --- process ---------------------------------------------------------------------------------------
+// --- process ---
 
 struct RlimitStep {
   int resource = 0;  // RLIMIT_*
@@ -208,7 +210,7 @@ struct SchedulerPlan {  // struct sched_attr
 };
 
 struct MemoryPolicyPlan {
-  int mode = 0;  // MPOL_* | MPOL_F_*
+  int mode = 0;                      // MPOL_* | MPOL_F_*
   std::vector<std::uint64_t> nodes;  // bit mask
 };
 
@@ -220,7 +222,7 @@ struct ProcessPlan {
   std::vector<std::uint32_t> additional_gids;
   bool set_groups = true;  // false: setgroups(2) is denied or the caller's groups are kept
   std::optional<std::uint32_t> umask;
-  bool set_home = false;   // HOME absent: take it from the container's passwd
+  bool set_home = false;  // HOME absent: take it from the container's passwd
   CapabilityPlan capabilities;
   std::vector<RlimitStep> rlimits;
   bool no_new_privileges = false;
@@ -238,7 +240,7 @@ struct ProcessPlan {
   SeccompPlan seccomp;
 };
 
-// --- the whole -------------------------------------------------------------------------------------
+// --- the whole ---
 
 struct SysctlStep {
   std::string key;   // as given, for messages

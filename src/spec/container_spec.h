@@ -1,9 +1,9 @@
 // ContainerSpec: what a container shall be, as a value, whoever described it.
 //
-// The shape follows the OCI runtime specification 1.3 for Linux; readers of other descriptions (command
-// line, LXC config) fill the same structure. "Not set" and zero differ everywhere, hence the optionals.
-// Readers check syntax, types and enumerations; validate() in spec/validate.h checks what spans fields.
-// Nothing here knows about the host: that is plan/.
+// The shape follows the OCI runtime specification 1.3 for Linux; readers of other descriptions
+// (command line, LXC config) fill the same structure. "Not set" and zero differ everywhere, hence
+// the optionals. Readers check syntax, types and enumerations; validate() in spec/validate.h checks
+// what spans fields. Nothing here knows about the host: that is plan/.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ namespace caisson::spec {
 
 using Strings = std::vector<std::string>;
 
-// --- process ---------------------------------------------------------------------------------------
+// --- process ---
 
 struct Rlimit {
   std::string type;  // "RLIMIT_NOFILE"
@@ -46,7 +46,7 @@ struct Scheduler {
   std::string policy;  // SCHED_OTHER FIFO RR BATCH ISO IDLE DEADLINE, with the "SCHED_" prefix
   std::int32_t nice = 0;
   std::int32_t priority = 0;
-  Strings flags;  // "SCHED_FLAG_RESET_ON_FORK", ...
+  Strings flags;                                        // "SCHED_FLAG_RESET_ON_FORK", ...
   std::uint64_t runtime = 0, deadline = 0, period = 0;  // ns
 };
 
@@ -77,7 +77,7 @@ struct Process {
   std::optional<ExecCpuAffinity> exec_cpu_affinity;
 };
 
-// --- file systems ----------------------------------------------------------------------------------
+// --- file systems ---
 
 struct IdMapping {
   std::uint32_t container_id = 0;
@@ -98,7 +98,7 @@ struct Mount {
   std::vector<IdMapping> uid_mappings, gid_mappings;
 };
 
-// --- hooks -----------------------------------------------------------------------------------------
+// --- hooks ---
 
 struct Hook {
   std::string path;
@@ -108,10 +108,11 @@ struct Hook {
 };
 
 struct Hooks {
-  std::vector<Hook> prestart, create_runtime, create_container, start_container, poststart, poststop;
+  std::vector<Hook> prestart, create_runtime, create_container, start_container, poststart,
+      poststop;
 };
 
-// --- linux -----------------------------------------------------------------------------------------
+// --- linux ---
 
 enum class NamespaceKind { kPid, kNetwork, kMount, kIpc, kUts, kUser, kCgroup, kTime };
 inline constexpr int kNamespaceKinds = 8;
@@ -131,7 +132,7 @@ struct Device {
 
 struct DeviceRule {
   bool allow = false;
-  char type = 'a';                          // a b c
+  char type = 'a';                           // a b c
   std::optional<std::int64_t> major, minor;  // absent: any
   std::string access;                        // of "rwm"; empty: "rwm"
 };
@@ -144,10 +145,10 @@ struct MemoryResources {
 
 struct CpuResources {
   std::optional<std::uint64_t> shares;
-  std::optional<std::int64_t> quota;                           // us, below 1: unlimited
+  std::optional<std::int64_t> quota;                            // us, below 1: unlimited
   std::optional<std::uint64_t> burst, period, realtime_period;  // us
-  std::optional<std::int64_t> realtime_runtime;                // us
-  std::optional<std::string> cpus, mems;                       // lists, "0-3,7"
+  std::optional<std::int64_t> realtime_runtime;                 // us
+  std::optional<std::string> cpus, mems;                        // lists, "0-3,7"
   std::optional<std::int64_t> idle;
 };
 
@@ -215,8 +216,8 @@ struct SeccompRule {
 struct Seccomp {
   std::string default_action;
   std::optional<std::uint32_t> default_errno_ret;
-  Strings architectures;            // SCMP_ARCH_...
-  std::optional<Strings> flags;     // SECCOMP_FILTER_FLAG_...; absent: SPEC_ALLOW, empty: none
+  Strings architectures;         // SCMP_ARCH_...
+  std::optional<Strings> flags;  // SECCOMP_FILTER_FLAG_...; absent: SPEC_ALLOW, empty: none
   std::string listener_path, listener_metadata;
   std::vector<SeccompRule> rules;
 };
@@ -255,7 +256,7 @@ struct Linux {
   std::optional<MemoryPolicy> memory_policy;
 };
 
-// --- the whole -------------------------------------------------------------------------------------
+// --- the whole ---
 
 // What no OCI config can say: how the root is made when there is no bundle.
 enum class RootSource {

@@ -6,7 +6,8 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 add_library(caisson_options INTERFACE)
-target_include_directories(caisson_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
+# -iquote: <sys/socket.h> must stay the C library's, "sys/socket.h" is ours.
+target_compile_options(caisson_options INTERFACE "SHELL:-iquote ${CMAKE_SOURCE_DIR}/src")
 target_compile_definitions(caisson_options INTERFACE _GNU_SOURCE CAISSON_VERSION="${PROJECT_VERSION}")
 target_compile_options(caisson_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>

@@ -44,7 +44,7 @@ inline ErrnoOr<Forked> fork_with_pidfd(std::uint64_t flags = 0, int cgroup_fd = 
   args.exit_signal = SIGCHLD;
   if (cgroup_fd >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
-    args.cgroup = static_cast<std::uint64_t>(cgroup_fd);
+    args.cgroup = static_cast<__u64>(static_cast<unsigned>(cgroup_fd));
   }
   long pid = TRY(call(SYS_clone3, &args, sizeof args));
   return Forked{static_cast<int>(pid), pid == 0 ? Fd() : Fd(pidfd)};

@@ -33,7 +33,11 @@ if(CAISSON_SANITIZE)
   target_compile_options(caisson_options INTERFACE -fsanitize=${CAISSON_SANITIZE}
     -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(caisson_options INTERFACE -fsanitize=${CAISSON_SANITIZE})
-else()
+endif()
+if(CAISSON_FUZZ)
+  target_compile_options(caisson_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(NOT CAISSON_SANITIZE)
   target_compile_definitions(caisson_options INTERFACE
     $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=3> _GLIBCXX_ASSERTIONS)
 endif()

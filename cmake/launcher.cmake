@@ -12,9 +12,9 @@ endif()
 
 add_executable(caisson_launcher ${launcher_sources})
 set_target_properties(caisson_launcher PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-target_include_directories(caisson_launcher PRIVATE ${CMAKE_SOURCE_DIR}/src)
 target_compile_definitions(caisson_launcher PRIVATE _GNU_SOURCE)
 target_compile_options(caisson_launcher PRIVATE
+  "SHELL:-iquote ${CMAKE_SOURCE_DIR}/src"
   -Os -g0 -fno-pie -ffreestanding -fno-sanitize=all -fno-stack-protector -fno-asynchronous-unwind-tables
   -fno-unwind-tables -ffunction-sections -fdata-sections -fvisibility=hidden -fno-strict-aliasing
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wimplicit-fallthrough

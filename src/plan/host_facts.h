@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@ struct CgroupHierarchy {
   std::string mount_point;  // "/sys/fs/cgroup/memory"
   std::string own_path;     // of the calling process: "/user.slice/..."
   bool v2 = false;
+  bool writable = true;  // the caller may make directories in its own cgroup (false: not delegated)
 };
 
 struct CgroupFacts {
@@ -37,6 +39,7 @@ struct DirectoryEntry {
   std::string path;  // absolute
   char type = 'd';   // d directory, l symbolic link, f anything else
   std::string link_target;
+  bool readable = true;  // a directory that the caller may read and search
 };
 
 struct HostFacts {
@@ -45,6 +48,8 @@ struct HostFacts {
   bool in_user_namespace = false;  // not in the initial one
   bool privileged = false;         // CAP_SYS_ADMIN over our own user namespace
   int last_capability = 40;        // /proc/sys/kernel/cap_last_cap
+  // CapBnd of /proc/self/status; more can be granted in a new user namespace only. Absent: not known.
+  std::optional<std::uint64_t> bounding_capabilities;
   CgroupFacts cgroup;
   bool apparmor = false, selinux = false;
   bool machine_swap_accounting = true;

@@ -70,7 +70,8 @@ struct MountStep {
   bool propagation_recursive = false;
   bool recursive = false;                             // bind: with what is mounted below
   std::vector<KeyValue> options;                      // for fsconfig(2)
-  std::vector<IdMapping> uid_mappings, gid_mappings;  // idmapped bind; empty: none
+  std::vector<IdMapping> uid_mappings, gid_mappings;  // idmapped mount; empty: none
+  bool idmap_recursive = false;  // the id map is for the whole tree
   bool no_symlink_source = false;
   IfMissing if_missing = IfMissing::kMakeDirectory;
   bool optional = false;      // a failure is a notice, not an error
@@ -81,6 +82,11 @@ struct MountStep {
   bool bind_device = false;               // user namespace: nodes cannot be made, only bound
   bool inside_directory_only = false;     // proc, sysfs: target is a real directory, no symlink
   std::string layer;                      // kOverlayView: directory name in the layers tmpfs
+  // kOverlayView: when the kernel refuses the overlay (EINVAL: stacking depth, a lower file system that
+  // it does not support), bind the source read-only instead and report that as a notice.
+  bool fallback_readonly_bind = false;
+  // tmpfs without a mode of its own: its root takes the mode of the directory that it hides.
+  bool mode_of_target = false;
   std::string origin;  // what asked for it: "mounts[3]", "default", "view of /home"
 };
 
@@ -142,6 +148,8 @@ enum class CgroupMode { kNone, kV1, kHybrid, kV2 };
 struct CgroupWrite {
   std::string file;  // "memory.max"
   std::string value;
+  // Where `file` does not exist: this one takes its place. Empty: none.
+  std::string alternative_file, alternative_value;
   bool optional = false;  // a missing file or an unsupported value is no error
   std::string field;  // config field that asked for it, for errors: "linux.resources.memory.limit"
 };
@@ -233,6 +241,8 @@ struct ProcessPlan {
   std::optional<int> io_priority;  // ioprio value: class << 13 | priority
   std::optional<MemoryPolicyPlan> memory_policy;
   std::optional<std::uint64_t> personality;
+  // Bit masks, exec only: before the cgroup is joined, and after. Empty: left alone.
+  std::vector<std::uint64_t> cpus_initial, cpus_final;
   bool terminal = false;
   std::uint16_t console_rows = 0, console_columns = 0;
   bool new_session_keyring = true;

@@ -1,0 +1,169 @@
+#include "plan/capabilities.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+
+namespace caisson::plan {
+namespace {
+
+// linux/capability.h, by number.
+constexpr auto kNames = std::to_array<std::string_view>({
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+});
+constexpr int kLast = static_cast<int>(kNames.size()) - 1;
+
+std::uint64_t bit(int number) { return std::uint64_t{1} << number; }
+
+// Reads the five sets and keeps what is to be said about them together: a name that is refused is
+// refused in every set, and one line is enough.
+class SetReader {
+ public:
+  explicit SetReader(std::uint64_t grantable) : grantable_(grantable) {}
+
+  std::uint64_t read(const Strings& names) {
+    std::uint64_t set = 0;
+    for (const std::string& name : names) {
+      auto number = capability_number(name);
+      if (!number) {
+        note(unknown_, name);
+      } else if ((grantable_ & bit(*number)) == 0) {
+        note(refused_, name);
+      } else {
+        set |= bit(*number);
+      }
+    }
+    return set;
+  }
+
+  void report(Strings& notices) const {
+    if (!unknown_.empty()) {
+      notices.push_back(
+          cat("process.capabilities: unknown here, not given: ", join(unknown_, ", ")));
+    }
+    if (!refused_.empty()) {
+      notices.push_back(cat("process.capabilities: not ours to give: ", join(refused_, ", ")));
+    }
+  }
+
+ private:
+  static void note(Strings& list, const std::string& name) {
+    if (std::ranges::find(list, name) == list.end()) list.push_back(name);
+  }
+
+  std::uint64_t grantable_;
+  Strings unknown_, refused_;
+};
+
+void restrict_set(std::uint64_t& set, std::uint64_t allowed, std::string_view what,
+                  std::string_view why, Strings& notices) {
+  if (std::uint64_t lost = set & ~allowed; lost != 0) {
+    notices.push_back(
+        cat("process.capabilities.", what, ": ", capability_names(lost), " left out: ", why));
+  }
+  set &= allowed;
+}
+
+}  // namespace
+
+std::optional<int> capability_number(std::string_view name) {
+  std::string upper(name);
+  for (char& c : upper) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  if (!upper.starts_with("CAP_")) upper.insert(0, "CAP_");
+  auto found = std::ranges::find(kNames, std::string_view(upper));
+  if (found == kNames.end()) return std::nullopt;
+  return static_cast<int>(found - kNames.begin());
+}
+
+std::string_view capability_name(int number) {
+  if (number < 0 || number > kLast) return {};
+  return kNames[static_cast<std::size_t>(number)];
+}
+
+std::string capability_names(std::uint64_t set) {
+  if (set == all_capabilities(kLast)) return "all";
+  Strings names;
+  for (int number = 0; number < 64; ++number) {
+    if ((set & bit(number)) == 0) continue;
+    names.push_back(number <= kLast ? std::string(capability_name(number)) : cat("CAP_", number));
+  }
+  return join(names, ",");
+}
+
+Strings known_capabilities(int last) {
+  auto count = std::clamp(last, -1, kLast) + 1;
+  return {kNames.begin(), kNames.begin() + count};
+}
+
+std::uint64_t all_capabilities(int last) {
+  last = std::clamp(last, -1, 63);
+  return last == 63 ? ~std::uint64_t{0} : bit(last + 1) - 1;
+}
+
+CapabilityPlan plan_capabilities(const spec::Capabilities* wanted, std::uint64_t grantable,
+                                 Strings& notices) {
+  // Without the field a process has none at all: the specification leaves it open, and this is what
+  // callers rely on with runc.
+  CapabilityPlan plan;
+  plan.apply = true;
+  if (wanted == nullptr) return plan;
+  SetReader reader(grantable);
+  plan.bounding = reader.read(wanted->bounding);
+  plan.effective = reader.read(wanted->effective);
+  plan.inheritable = reader.read(wanted->inheritable);
+  plan.permitted = reader.read(wanted->permitted);
+  plan.ambient = reader.read(wanted->ambient);
+  reader.report(notices);
+  // The kernel refuses the whole of capset(2) or prctl(2) for one bit out of place
+  // (capabilities(7)).
+  restrict_set(plan.effective, plan.permitted, "effective", "not permitted", notices);
+  restrict_set(plan.inheritable, plan.bounding, "inheritable", "not in the bounding set", notices);
+  restrict_set(plan.ambient, plan.permitted & plan.inheritable, "ambient",
+               "not both permitted and inheritable", notices);
+  return plan;
+}
+
+}  // namespace caisson::plan

@@ -1,0 +1,77 @@
+#include "plan/compile.h"
+
+#include <cerrno>
+
+#include "base/text.h"
+#include "plan/passes.h"
+
+namespace caisson::plan {
+namespace {
+
+const spec::Linux& linux_of(const spec::ContainerSpec& spec, const spec::Linux& empty) {
+  return spec.linux_part ? *spec.linux_part : empty;
+}
+
+// Interfaces of the host can be given away by the host's root only.
+Result<> plan_net_devices(const Input& in, const NamespacePlan& namespaces, Plan& plan) {
+  if (in.os.net_devices.empty()) return {};
+  if (in.limited()) {
+    return std::unexpected(
+        Error::with_cause(EPERM, "network devices of the host can be moved by root only")
+            .code("host.unprivileged")
+            .where("linux.netDevices"));
+  }
+  if (namespaces.of(NamespaceKind::kNetwork).action == NamespaceAction::kKeep) {
+    return std::unexpected(
+        invalid("network devices can be moved into another network namespace only")
+            .where("linux.netDevices")
+            .cure("Add {\"type\": \"network\"} to linux.namespaces."));
+  }
+  plan.net_devices = in.os.net_devices;
+  return {};
+}
+
+}  // namespace
+
+Error unsupported(std::string cause) {
+  return Error::with_cause(ENOTSUP, std::move(cause)).code("host.unsupported");
+}
+
+Error invalid(std::string cause) { return Error::invalid(std::move(cause)).code("spec.invalid"); }
+
+Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host,
+                     const Options& options) {
+  Plan plan;
+  const spec::Linux empty;
+  const Input in{spec, linux_of(spec, empty), host, options, plan.notices};
+  plan.id = options.id;
+  plan.bundle = spec.bundle;
+  plan.namespaces = TRY(plan_namespaces(in));
+  plan.mounts = TRY(plan_mounts(in, plan.namespaces));
+  plan.cgroup = TRY(plan_cgroup(in, plan.namespaces));
+  plan.hostname = spec.hostname;
+  plan.domainname = spec.domainname;
+  plan.sysctls = TRY(plan_sysctls(in));
+  TRY(plan_net_devices(in, plan.namespaces, plan));
+  plan.intel_rdt = in.os.intel_rdt;
+  if (spec.process) {
+    plan.process = TRY(plan_process(in, *spec.process, plan.namespaces));
+    // For processes that join later, not for the first one.
+    plan.process.cpus_initial.clear();
+    plan.process.cpus_final.clear();
+  }
+  plan.hooks = spec.hooks;
+  plan.annotations = spec.annotations;
+  return plan;
+}
+
+Result<ProcessPlan> compile_process(const spec::ContainerSpec& spec, const spec::Process& process,
+                                    const HostFacts& host, const Options& options) {
+  Strings notices;
+  const spec::Linux empty;
+  const Input in{spec, linux_of(spec, empty), host, options, notices};
+  const NamespacePlan namespaces = TRY(plan_namespaces(in));
+  return plan_process(in, process, namespaces);
+}
+
+}  // namespace caisson::plan

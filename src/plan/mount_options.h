@@ -1,0 +1,45 @@
+// The vocabulary of mount options: words to mount attributes, propagation and file-system options.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace caisson::plan {
+
+struct Propagation {
+  std::uint64_t flag = 0;  // MS_SHARED, MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE
+  bool recursive = false;
+  friend bool operator==(const Propagation&, const Propagation&) = default;
+};
+
+enum class Idmap { kNone, kMount, kTree };
+
+struct MountOptions {
+  std::uint64_t attr_set = 0, attr_clear = 0;            // MOUNT_ATTR_*
+  std::uint64_t recursive_set = 0, recursive_clear = 0;  // from the words that begin with r: "rro"
+  bool bind = false, bind_tree = false;
+  bool remount = false;
+  bool copy_up = false;            // tmpcopyup
+  bool no_symlink_source = false;  // src-nofollow
+  Idmap idmap = Idmap::kNone;
+  std::vector<Propagation> propagation;  // in the order given
+  Strings superblock;                    // flags of the file system by name: "sync", "lazytime"
+  std::vector<KeyValue> data;            // everything that is no word of ours: for the file system
+};
+
+MountOptions parse_mount_options(const Strings& options);
+
+// The words of linux.rootfsPropagation are the same; empty flag: not one of them.
+Propagation parse_propagation(std::string_view word);
+
+// All words known here, for `features`.
+Strings known_mount_options();
+
+// "ro,nosuid" for MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID.
+std::string attribute_names(std::uint64_t attributes);
+
+}  // namespace caisson::plan

@@ -1,0 +1,155 @@
+#include <algorithm>
+#include <ranges>
+#include <string_view>
+
+#include "base/text.h"
+#include "plan/capabilities.h"
+#include "plan/passes.h"
+#include "plan/process_tables.h"
+
+namespace caisson::plan {
+namespace {
+
+// The last setting of a variable counts, at its own place, as with every shell.
+Result<Strings> plan_environment(const Strings& wanted, bool& set_home) {
+  Strings env;
+  std::vector<std::string_view> seen;
+  set_home = true;
+  for (const std::string& entry : wanted | std::views::reverse) {
+    auto separator = entry.find('=');
+    if (separator == std::string::npos || separator == 0 || entry.find('\0') != std::string::npos) {
+      return std::unexpected(invalid(cat(quoted(entry), " is no environment variable"))
+                                 .where("process.env")
+                                 .cure("Write NAME=value."));
+    }
+    std::string_view name = std::string_view(entry).substr(0, separator);
+    if (std::ranges::find(seen, name) != seen.end()) continue;
+    seen.push_back(name);
+    if (name == "HOME") {
+      if (entry.size() == separator + 1) continue;
+      set_home = false;
+    }
+    env.push_back(entry);
+  }
+  std::ranges::reverse(env);
+  return env;
+}
+
+Result<> check_mapped(const NamespacePlan& namespaces, std::uint32_t id, bool group,
+                      std::string_view where) {
+  if (is_mapped(namespaces, group ? namespaces.ids.gid : namespaces.ids.uid, id)) return {};
+  return std::unexpected(
+      invalid(cat(group ? "gid " : "uid ", id, " is not mapped in the container's user namespace"))
+          .where(where)
+          .cure("Map it in linux.", group ? "gidMappings" : "uidMappings", ", or use another id."));
+}
+
+Result<> plan_user(const spec::User& user, const NamespacePlan& namespaces, const Input& in,
+                   ProcessPlan& plan) {
+  plan.uid = user.uid;
+  plan.gid = user.gid;
+  plan.umask = user.umask;
+  plan.additional_gids = user.additional_gids;
+  TRY(check_mapped(namespaces, user.uid, false, "process.user.uid"));
+  TRY(check_mapped(namespaces, user.gid, true, "process.user.gid"));
+  for (std::uint32_t gid : user.additional_gids) {
+    TRY(check_mapped(namespaces, gid, true, "process.user.additionalGids"));
+  }
+  const bool joined = namespaces.of(NamespaceKind::kUser).action == NamespaceAction::kJoin;
+  plan.set_groups = !namespaces.ids.deny_setgroups && (in.host.privileged || !joined);
+  if (plan.set_groups || user.additional_gids.empty()) return {};
+  return std::unexpected(
+      Error::with_cause(EPERM, "groups cannot be set in a user namespace that maps one group only")
+          .code("host.unprivileged")
+          .where("process.user.additionalGids")
+          .cure("Map more groups (newgidmap with a range in /etc/subgid), or leave additionalGids "
+                "out."));
+}
+
+Result<> plan_labels(const spec::Process& process, const HostFacts& host, ProcessPlan& plan) {
+  if (process.apparmor_profile && !process.apparmor_profile->empty()) {
+    if (!host.apparmor) {
+      return std::unexpected(
+          unsupported("apparmor profile is specified in config, but apparmor is disabled "
+                      "or not supported on this host")
+              .where("process.apparmorProfile")
+              .cure("Leave the field out, or enable AppArmor."));
+    }
+    plan.apparmor_profile = process.apparmor_profile;
+  }
+  if (process.selinux_label && !process.selinux_label->empty()) {
+    if (!host.selinux) {
+      return std::unexpected(
+          unsupported("selinux label is specified in config, but selinux is disabled or "
+                      "not supported on this host")
+              .where("process.selinuxLabel")
+              .cure("Leave the field out, or enable SELinux."));
+    }
+    plan.selinux_label = process.selinux_label;
+  }
+  return {};
+}
+
+// What the new process can hold at most: everything in a new user namespace, our own bounding set
+// otherwise.
+std::uint64_t grantable_capabilities(const Input& in, const NamespacePlan& namespaces) {
+  std::uint64_t all = all_capabilities(in.host.last_capability);
+  if (other_user_namespace(namespaces)) return all;
+  return all & in.host.bounding_capabilities.value_or(all);
+}
+
+Result<> plan_attributes(const Input& in, const spec::Process& process, ProcessPlan& plan) {
+  plan.rlimits = TRY(plan_rlimits(process.rlimits));
+  if (process.scheduler) plan.scheduler = TRY(plan_scheduler(*process.scheduler));
+  if (process.io_priority) plan.io_priority = TRY(plan_io_priority(*process.io_priority));
+  if (in.os.memory_policy) plan.memory_policy = TRY(plan_memory_policy(*in.os.memory_policy));
+  if (in.os.personality) plan.personality = TRY(plan_personality(*in.os.personality));
+  if (process.oom_score_adj && (*process.oom_score_adj < -1000 || *process.oom_score_adj > 1000)) {
+    return std::unexpected(invalid(cat(*process.oom_score_adj, " is not within -1000..1000"))
+                               .where("process.oomScoreAdj"));
+  }
+  plan.oom_score_adj = process.oom_score_adj;
+  plan.oom_score_adj_optional = in.limited();
+  return {};
+}
+
+Result<std::vector<std::uint64_t>> plan_cpus(const std::string& list, std::string_view where) {
+  auto cpus = parse_bit_list(list);
+  if (!cpus) {
+    return std::unexpected(invalid(cat(quoted(list), " is no list of processors"))
+                               .where(where)
+                               .cure("Write it like \"0-3,7\"."));
+  }
+  return *std::move(cpus);
+}
+
+}  // namespace
+
+Result<ProcessPlan> plan_process(const Input& in, const spec::Process& process,
+                                 const NamespacePlan& namespaces) {
+  ProcessPlan plan;
+  plan.args = process.args;
+  plan.env = TRY(plan_environment(process.env, plan.set_home));
+  plan.cwd = process.cwd;
+  TRY(plan_user(process.user, namespaces, in, plan));
+  plan.capabilities = plan_capabilities(process.capabilities ? &*process.capabilities : nullptr,
+                                        grantable_capabilities(in, namespaces), in.notices);
+  TRY(plan_attributes(in, process, plan));
+  TRY(plan_labels(process, in.host, plan));
+  plan.no_new_privileges = process.no_new_privileges;
+  plan.terminal = process.terminal;
+  if (process.terminal && process.console_size) {
+    plan.console_rows = process.console_size->height;
+    plan.console_columns = process.console_size->width;
+  }
+  if (process.exec_cpu_affinity) {
+    const spec::ExecCpuAffinity& affinity = *process.exec_cpu_affinity;
+    plan.cpus_initial = TRY(plan_cpus(affinity.initial, "process.execCPUAffinity.initial"));
+    plan.cpus_final = TRY(plan_cpus(affinity.final_set, "process.execCPUAffinity.final"));
+  }
+  plan.new_session_keyring = !in.options.no_new_keyring;
+  plan.keyring_name = cat("_ses.", in.options.id);
+  return plan;
+}
+
+}  // namespace caisson::plan

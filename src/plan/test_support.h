@@ -1,0 +1,25 @@
+// Specs and hosts that the tests of this folder share. Test code only.
+#pragma once
+
+#include <string>
+
+#include "plan/compile.h"
+#include "plan/host_facts.h"
+#include "spec/container_spec.h"
+
+namespace caisson::plan::testing {
+
+// What `runc spec` writes: root.path "rootfs", all the default mounts, five namespaces and a cgroup
+// namespace, device rules that deny everything.
+spec::ContainerSpec default_spec();
+// The same as `runc spec --rootless` has it: a user namespace with one id, no network namespace.
+spec::ContainerSpec rootless_spec();
+
+// Root of the initial user namespace, with the cgroups of the mode.
+HostFacts root_host(CgroupMode mode);
+// User 1000 on a v2 host without delegated cgroups.
+HostFacts user_host();
+
+Options test_options();
+
+}  // namespace caisson::plan::testing

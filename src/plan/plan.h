@@ -194,6 +194,7 @@ struct SeccompPlan {
   std::vector<BpfInstruction> program;  // empty: no filter
   std::uint32_t filter_flags = 0;       // SECCOMP_FILTER_FLAG_*
   std::string listener_path, listener_metadata;
+  Strings unknown_syscalls;  // named by the profile, known to no ABI of this machine's kind; skipped
 };
 
 // --- process ---

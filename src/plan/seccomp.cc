@@ -116,7 +116,7 @@ class RangeBuilder {
   void add_entry(const Entry& entry) {
     if (entry.number < static_cast<std::uint32_t>(kArmPrivateBase))
       newest_ = std::max(newest_.value_or(0), entry.number);
-    if (!profile_.rules[profile_.calls[entry.call].rule].redundant) entries_.push_back(entry);
+    entries_.push_back(entry);
   }
 
   Result<Target> target_of(Abi abi, std::span<const Entry> group) {
@@ -124,6 +124,7 @@ class RangeBuilder {
     rules_.clear();
     for (const Entry& entry : group) {
       const SeccompProfileRule& source = profile_.rules[profile_.calls[entry.call].rule];
+      if (source.redundant) continue;
       auto rule = rule_for_abi(source, width, entry.multiplexed);
       if (!rule) continue;
       if (rule->count == 0) return Target{false, rule->action};

@@ -1,4 +1,4 @@
-"""Tests of check_sizes, check_words and check_binary."""
+"""Tests of check_sizes, check_words, check_docs and check_binary."""
 
 import sys
 import unittest
@@ -8,6 +8,7 @@ from check_includes_test import load  # noqa: E402
 
 check_sizes = load("check_sizes")
 check_words = load("check_words")
+check_docs = load("check_docs")
 check_binary = load("check_binary")
 
 
@@ -117,6 +118,12 @@ class WordsTest(unittest.TestCase):
         text = "Function not implemented"
         self.assertEqual(check_words.find("src/base/error.cc", text), [])
         self.assertEqual(len(check_words.find("src/base/other.cc", text)), 1)
+
+
+class DocsTest(unittest.TestCase):
+    def test_finds_links_and_paths_and_leaves_patterns_alone(self):
+        text = "[a](b.md), `src/c.h`\n[web](https://d.e) `x y` `src/x_test.cc` `build/dev/f`"
+        self.assertEqual(check_docs.named_paths(text), [(1, "b.md", True), (1, "src/c.h", False)])
 
 
 class BinaryTest(unittest.TestCase):

@@ -23,6 +23,9 @@ namespace caisson::formats {
 
 enum class JsonKind { kNull, kBool, kNumber, kString, kArray, kObject };
 
+// Appends a member to the path of a value: "linux.sysctl" or "sysctl[\"net.core.somaxconn\"]".
+void append_member(std::string& path, std::string_view key);
+
 // Reads one JSON text front to back:
 //
 //   JsonReader json(text, "config.json");

@@ -27,6 +27,14 @@ std::string shortened(std::string_view text, std::size_t limit) {
 
 }  // namespace
 
+void append_member(std::string& path, std::string_view key) {
+  if (is_word(key)) {
+    append(path, path.empty() ? "" : ".", key);
+  } else {
+    append(path, "[", quoted(key), "]");
+  }
+}
+
 std::string JsonReader::path() const {
   std::string out;
   for (std::size_t i = 0; i < depth_; ++i) {
@@ -34,12 +42,7 @@ std::string JsonReader::path() const {
     if (frame.is_array && frame.count != 0) append(out, "[", frame.count - 1, "]");
     if (frame.is_array || frame.key == 0) continue;
     JsonReader key_reader(text_.substr(frame.key));
-    auto key = key_reader.read_string().value_or("");
-    if (is_word(key)) {
-      append(out, out.empty() ? "" : ".", key);
-    } else {
-      append(out, "[", quoted(key), "]");
-    }
+    append_member(out, key_reader.read_string().value_or(""));
   }
   return out;
 }

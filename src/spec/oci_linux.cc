@@ -1,4 +1,5 @@
 // The "linux" object of an OCI config, without its resources and seccomp.
+#include "spec/names.h"
 #include "spec/oci_fields.h"
 
 namespace caisson::spec {
@@ -13,27 +14,15 @@ struct Personality {
   std::string domain;
 };
 
-struct NamespaceName {
-  std::string_view name;
-  NamespaceKind kind;
-};
-
 static Result<> read_namespace_type(JsonReader& json, Namespace& out) {
-  constexpr NamespaceName kNames[] = {
-      {"pid", NamespaceKind::kPid},       {"network", NamespaceKind::kNetwork},
-      {"mount", NamespaceKind::kMount},   {"ipc", NamespaceKind::kIpc},
-      {"uts", NamespaceKind::kUts},       {"user", NamespaceKind::kUser},
-      {"cgroup", NamespaceKind::kCgroup}, {"time", NamespaceKind::kTime},
-  };
   auto word = TRY(json.read_string());
-  for (const auto& [name, kind] : kNames) {
-    if (name == word) {
-      out.kind = kind;
-      return {};
-    }
+  auto kind = namespace_kind(word);
+  if (!kind) {
+    return check_word(json, word, "namespace type",
+                      {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"});
   }
-  return check_word(json, word, "namespace type",
-                    {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"});
+  out.kind = *kind;
+  return {};
 }
 
 static Result<> read_value(JsonReader& json, Namespace& out) {
@@ -110,9 +99,11 @@ static Result<> read_net_devices(JsonReader& json, Linux& out) {
 }
 
 static Result<> read_propagation(JsonReader& json, Linux& out) {
-  return read_word(json, out.rootfs_propagation, "mount propagation",
-                   {"shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate",
-                    "runbindable", ""});
+  TRY(read_value(json, out.rootfs_propagation));
+  if (out.rootfs_propagation.empty()) return {};
+  return check_word(
+      json, out.rootfs_propagation, "mount propagation",
+      {"shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate", "runbindable"});
 }
 
 static Result<> read_value(JsonReader& json, IntelRdt& out) {

@@ -14,9 +14,10 @@ static constexpr auto limit_field(std::string_view name) {
   return Field<T>{name, [](JsonReader& json, T& out) { return read_limit(json, out.*member); }};
 }
 
+// An empty type is an absent one: any device.
 static Result<> read_rule_type(JsonReader& json, DeviceRule& out) {
-  std::string type;
-  TRY(read_word(json, type, "device type", {"a", "b", "c", ""}));
+  auto type = TRY(json.read_string());
+  if (!type.empty()) TRY(check_word(json, type, "device type", {"a", "b", "c"}));
   out.type = type.empty() ? 'a' : type[0];
   return {};
 }

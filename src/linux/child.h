@@ -1,0 +1,184 @@
+// What the executor's parent and child sides share.
+//
+// The child builds the container from inside its new namespaces. It may run in its parent's memory
+// (CLONE_VM): so it allocates nothing, takes no lock, and reports through ChildReport. Everything it needs
+// is prepared by the parent in ChildContext; files of this floor named *_child.cc run there.
+#pragma once
+
+#include <limits.h>
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "plan/executor.h"
+#include "plan/plan.h"
+#include "sys/event.h"
+
+namespace caisson::linux {
+
+// The steps of a start inside the new process, in order; names in kChildStepNames.
+enum class ChildStep : std::int32_t {
+  kNone,
+  kPrepare,
+  kJoinCgroup,
+  kJoinNamespaces,
+  kIdMaps,
+  kBecomeRoot,
+  kCgroupNamespace,
+  kLoopback,
+  kRoot,
+  kMounts,
+  kHooks,
+  kPivot,
+  kMasks,
+  kPropagation,
+  kHostname,
+  kSysctl,
+  kConsole,
+  kLimits,
+  kScheduling,
+  kWorkingDirectory,
+  kKeyring,
+  kSeccompEarly,
+  kCredentials,
+  kFindProgram,
+  kLauncher,
+  kCount,
+};
+std::string_view child_step_name(ChildStep step);
+
+// What was being done to the object when a step failed.
+enum class Operation : std::int32_t {
+  kNone,
+  kOpenSource,
+  kResolveTarget,
+  kMakeTarget,
+  kOpenFilesystem,
+  kConfigure,
+  kMount,
+  kAttributes,
+  kIdMap,
+  kAttach,
+  kMakeNode,
+  kMakeLink,
+  kWrite,
+  kRead,
+};
+std::string_view operation_name(Operation operation);
+
+// Lives in memory shared by both sides whatever kind of clone made the child.
+struct ChildReport {
+  std::int32_t error = 0;  // errno of the failed step; 0: none failed
+  ChildStep step = ChildStep::kNone;
+  std::int32_t index = -1;  // of the mount step, limit, sysctl... concerned
+  Operation operation = Operation::kNone;
+  char object[PATH_MAX] = {};  // path or name concerned
+  char log[512] = {};          // what the kernel said of a file system context
+  std::int32_t launched = 0;   // 1: everything was ready and the launcher was about to run
+  std::int32_t init_pid = 0;   // set when the init is a grandchild
+  std::uint64_t skipped[4] = {};  // bit n: optional or fallen-back mount step n, for notices
+  std::int64_t begin_ns[static_cast<int>(ChildStep::kCount)] = {};
+  std::int64_t end_ns[static_cast<int>(ChildStep::kCount)] = {};
+};
+
+struct JoinNamespace {
+  plan::NamespaceKind kind{};
+  int clone_flag = 0;
+  Fd fd;
+};
+
+struct ChildContext {
+  const plan::Plan* plan = nullptr;
+  const plan::ProcessPlan* process = nullptr;
+  ChildReport* report = nullptr;
+  bool timed = false;
+  bool user_namespace = false;     // a new or joined one: children of its root
+  bool sources_by_child = false;   // bind sources could not be opened by the parent
+
+  int sync_fd = -1;                // our end of the conversation with the parent
+  int report_fd = -1;              // the launcher's stream of LaunchReport
+  int start_fd = -1;               // listening socket for the launcher, or -1
+  int launcher_fd = -1;            // sealed memfd with the launcher
+  int launch_data_fd = -1;
+  int console_socket = -1;
+  int stdio[3] = {-1, -1, -1};
+  int preserve_fds = 0;
+  bool want_layers = false;
+  std::vector<int> cgroup_task_fds;  // v1: opened "tasks" files
+  std::vector<JoinNamespace> joins;
+  std::uint64_t unshare_flags = 0;   // namespaces that clone3 could not make
+  bool new_session = true;
+
+  Fd root_tree;                      // detached clone of the root file system
+  std::vector<Fd> sources;           // per mount step: detached clone of its bind source
+  std::vector<Fd> id_map_namespaces; // per mount step: user namespace for an idmapped bind
+  const char* state_dir = nullptr;   // absolute path, under which the layers of a view are mounted
+
+  sys::SignalSet signal_mask;        // to be restored for the program
+  std::vector<char*> argv, envp;     // for the launcher; argv[1] and home_slot are filled by the child
+  char control[16] = {};             // argv[0]
+  char program[PATH_MAX] = {};       // argv[1]
+  char home[PATH_MAX] = {};          // "HOME=..." when the plan asks for it
+  char scratch[PATH_MAX] = {};
+
+  // State of the child while it builds.
+  int root_fd = -1;                  // the new root, attached
+  int layers_fd = -1;                // tmpfs that takes the changes of a machine view
+  int devpts_fd = -1;
+  int null_mask_fd = -1, empty_mask_fd = -1;  // first masks, cloned for the next ones
+  int pty_slave = -1;
+  const char* cached_parent = nullptr;  // directory part of the last target made, for runs in /dev
+  std::size_t cached_parent_length = 0;
+  int cached_parent_fd = -1;
+};
+
+// --- the child's side -------------------------------------------------------------------------------
+
+// Runs all steps of a container's init and never returns.
+[[noreturn]] void run_init_child(ChildContext& context);
+// Runs the steps of a process that joins a running container and never returns.
+[[noreturn]] void run_exec_child(ChildContext& context);
+
+// Steps, in their files (all return an errno and set context.report's object on failure).
+ErrnoOr<> prepare_root(ChildContext& context);
+ErrnoOr<> run_mount_steps(ChildContext& context, plan::Phase phase);
+ErrnoOr<> pivot_into_root(ChildContext& context);
+ErrnoOr<> apply_root_propagation(ChildContext& context);
+ErrnoOr<> mount_cgroups(ChildContext& context, const plan::MountStep& step, FdRef target);
+ErrnoOr<> overlay_view(ChildContext& context, std::size_t index, const plan::MountStep& step);
+ErrnoOr<> make_console(ChildContext& context, const plan::MountStep& step);
+ErrnoOr<> take_console(ChildContext& context);
+ErrnoOr<> open_exec_console(ChildContext& context);
+ErrnoOr<> apply_limits(ChildContext& context);
+ErrnoOr<> apply_scheduling(ChildContext& context);
+ErrnoOr<> enter_working_directory(ChildContext& context);
+ErrnoOr<> join_session_keyring(ChildContext& context);
+ErrnoOr<> load_seccomp_early(ChildContext& context);
+ErrnoOr<> become_user(ChildContext& context);
+ErrnoOr<> find_program(ChildContext& context);
+ErrnoOr<> start_launcher(ChildContext& context);
+
+// Remembers what a failing step was about. `index` as in ChildReport.
+void note(ChildContext& context, Operation operation, std::string_view object, int index = -1);
+
+// Opens `path` (absolute, inside the container) below the new root, following links inside it only.
+// With `make` the missing directories are made, and the last part as a directory or an empty file.
+enum class Make { kNothing, kDirectory, kFile };
+ErrnoOr<Fd> open_in_root(ChildContext& context, std::string_view path, Make make,
+                         std::uint32_t mode = 0755, bool no_symlinks = false);
+// The directory that holds the last part of `path`, made when missing; `name` is set to that part.
+// The descriptor stays the context's own, valid until the next call.
+ErrnoOr<FdRef> parent_in_root(ChildContext& context, std::string_view path, const char*& name);
+void forget_cached_parent(ChildContext& context);
+
+// --- the parent's side ------------------------------------------------------------------------------
+
+// Opens the source of a bind step as a detached clone of its mount.
+ErrnoOr<Fd> open_bind_source(const plan::MountStep& step);
+// The Error that a child's report stands for.
+Error child_error(const ChildReport& report, const plan::Plan& plan);
+
+}  // namespace caisson::linux

@@ -1,0 +1,324 @@
+// What a container's first process does before its program: the steps, in order. Read top to bottom,
+// this is the start of a container seen from inside.
+
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <iterator>
+
+#include "base/clock.h"
+#include "linux/child.h"
+#include "sys/file.h"
+#include "sys/mount.h"
+#include "sys/process.h"
+
+namespace caisson::linux {
+namespace {
+
+using plan::NamespaceKind;
+
+struct Step {
+  ChildStep id;
+  ErrnoOr<> (*run)(ChildContext&);
+};
+
+// --- conversation with the parent -------------------------------------------------------------------
+
+ErrnoOr<> tell(ChildContext& context, char word) {
+  TRY(sys::call(SYS_sendto, context.report_fd, &word, 1, MSG_NOSIGNAL, nullptr, 0));
+  return {};
+}
+
+// Waits for the parent's word. The parent's death ends us: it was building us.
+ErrnoOr<> expect(ChildContext& context, char word) {
+  char got = 0;
+  std::size_t size = TRY(sys::read(FdRef(context.report_fd), &got, 1));
+  if (size == 0 || got != word) return std::unexpected(Errno{ECANCELED});
+  return {};
+}
+
+[[noreturn]] void fail(ChildContext& context, ChildStep step, Errno error) {
+  context.report->step = step;
+  context.report->error = error.value;
+  (void)tell(context, 'F');
+  sys::exit_process(1);
+}
+
+void run_steps(ChildContext& context, const Step* begin, const Step* end) {
+  for (const Step* step = begin; step != end; ++step) {
+    auto slot = static_cast<std::size_t>(step->id);
+    if (context.timed) context.report->begin_ns[slot] = monotonic_ns();
+    auto done = step->run(context);
+    if (context.timed) context.report->end_ns[slot] = monotonic_ns();
+    if (!done) fail(context, step->id, done.error());
+  }
+}
+
+// --- steps ------------------------------------------------------------------------------------------
+
+ErrnoOr<> write_text(ChildContext& context, const char* path, std::string_view text) {
+  note(context, Operation::kWrite, path);
+  return sys::write_control(sys::kCwd, path, text);
+}
+
+ErrnoOr<> prepare(ChildContext& context) {
+  TRY(sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  sys::raw(SYS_umask, 022);
+  if (context.new_session) TRY(sys::setsid());
+  for (int number = 0; number < 3; ++number) {
+    int from = context.stdio[number];
+    if (from >= 0 && from != number) TRY(sys::dup3(FdRef(from), number, 0));
+    if (from == number) TRY(sys::set_cloexec(FdRef(number), false));
+  }
+  const auto& process = *context.process;
+  if (!process.oom_score_adj) return {};
+  char text[16];
+  char* end = std::to_chars(text, text + sizeof text, *process.oom_score_adj).ptr;
+  auto written = write_text(context, "/proc/self/oom_score_adj",
+                            std::string_view(text, static_cast<std::size_t>(end - text)));
+  if (!written && process.oom_score_adj_optional) return {};
+  return written;
+}
+
+// Version 1 hierarchies: a thread that moves itself through `tasks` takes no global lock, whereas a
+// write of a pid to cgroup.procs waits for an RCU grace period on an idle machine (milliseconds).
+ErrnoOr<> join_cgroups(ChildContext& context) {
+  for (std::size_t i = 0; i < context.cgroup_task_fds.size(); ++i) {
+    note(context, Operation::kWrite, "tasks", static_cast<int>(i));
+    TRY(sys::write(FdRef(context.cgroup_task_fds[i]), "0", 1));
+  }
+  return {};
+}
+
+ErrnoOr<> join_namespaces(ChildContext& context) {
+  for (const auto& join : context.joins) {
+    note(context, Operation::kNone, "", static_cast<int>(join.kind));
+    TRY(sys::setns(join.fd, join.clone_flag));
+  }
+  return {};
+}
+
+ErrnoOr<> write_own_maps(ChildContext& context) {
+  const auto& ids = context.plan->namespaces.ids;
+  TRY(write_text(context, "/proc/self/setgroups", "deny"));
+  for (bool user : {true, false}) {
+    const auto& map = user ? ids.uid[0] : ids.gid[0];
+    char text[48];
+    char* at = std::to_chars(text, text + 12, map.container_id).ptr;
+    *at++ = ' ';
+    at = std::to_chars(at, at + 12, map.host_id).ptr;
+    *at++ = ' ';
+    *at++ = '1';
+    TRY(write_text(context, user ? "/proc/self/uid_map" : "/proc/self/gid_map",
+                   std::string_view(text, static_cast<std::size_t>(at - text))));
+  }
+  return {};
+}
+
+ErrnoOr<> map_ids(ChildContext& context) {
+  switch (context.plan->namespaces.ids.method) {
+    case plan::IdMapMethod::kNone: return {};
+    case plan::IdMapMethod::kSingle: return write_own_maps(context);
+    case plan::IdMapMethod::kDirect:
+    case plan::IdMapMethod::kHelpers: return expect(context, 'M');
+  }
+  return {};
+}
+
+bool maps_root(const std::vector<spec::IdMapping>& mappings) {
+  for (const auto& mapping : mappings) {
+    if (mapping.container_id == 0 && mapping.size > 0) return true;
+  }
+  return false;
+}
+
+// In a user namespace we act as its root from here on: files that we make belong to it.
+ErrnoOr<> become_root(ChildContext& context) {
+  if (!context.user_namespace) return {};
+  const auto& ids = context.plan->namespaces.ids;
+  bool joined = ids.method == plan::IdMapMethod::kNone;
+  note(context, Operation::kNone, "root of the user namespace");
+  if (joined || maps_root(ids.gid)) TRY(sys::setresgid(0));
+  if (joined || maps_root(ids.uid)) TRY(sys::setresuid(0));
+  // A change of ids clears it.
+  TRY(sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  return {};
+}
+
+ErrnoOr<> enter_cgroup_namespace(ChildContext& context) {
+  if (context.unshare_flags == 0) return {};
+  return sys::unshare(context.unshare_flags);
+}
+
+ErrnoOr<> bring_loopback_up(ChildContext& context) {
+  if (!context.plan->namespaces.loopback_up) return {};
+  note(context, Operation::kNone, "lo");
+  Fd socket = TRY(sys::call_fd(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::memcpy(request.ifr_name, "lo", 3);
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  return sys::call_void(SYS_ioctl, socket.number(), SIOCSIFFLAGS, &request);
+}
+
+ErrnoOr<> mounts(ChildContext& context) {
+  return run_mount_steps(context, plan::Phase::kBeforePivot);
+}
+
+// The changes of a machine view outlive us in whoever holds their directory.
+ErrnoOr<> hand_over_layers(ChildContext& context) {
+  if (!context.want_layers || context.layers_fd < 0) return {};
+  iovec part{const_cast<char*>("L"), 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  auto* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &context.layers_fd, sizeof(int));
+  TRY(sys::call(SYS_sendmsg, context.report_fd, &message, MSG_NOSIGNAL));
+  return {};
+}
+
+ErrnoOr<> early_hooks(ChildContext& context) {
+  TRY(hand_over_layers(context));
+  const auto& hooks = context.plan->hooks;
+  if (hooks.prestart.empty() && hooks.create_runtime.empty() && hooks.create_container.empty()) {
+    return {};
+  }
+  TRY(tell(context, 'H'));
+  return expect(context, 'C');
+}
+
+ErrnoOr<> make_working_directory(ChildContext& context) {
+  if (!context.process->create_cwd) return {};
+  note(context, Operation::kMakeTarget, context.process->cwd);
+  auto made = open_in_root(context, context.process->cwd, Make::kDirectory);
+  // A read-only root, or a directory that only the user can reach: entering it will tell.
+  if (!made && made.error().value != EROFS && made.error().value != EACCES) {
+    return std::unexpected(made.error());
+  }
+  return {};
+}
+
+ErrnoOr<> masks(ChildContext& context) {
+  TRY(make_working_directory(context));
+  return run_mount_steps(context, plan::Phase::kFinal);
+}
+
+ErrnoOr<> set_names(ChildContext& context) {
+  const auto& plan = *context.plan;
+  note(context, Operation::kNone, plan.hostname);
+  if (!plan.hostname.empty()) {
+    TRY(sys::call_void(SYS_sethostname, plan.hostname.data(), plan.hostname.size()));
+  }
+  note(context, Operation::kNone, plan.domainname);
+  if (!plan.domainname.empty()) {
+    TRY(sys::call_void(SYS_setdomainname, plan.domainname.data(), plan.domainname.size()));
+  }
+  return {};
+}
+
+// CVE-2025-52881: sysctls are written through a procfs of our own that nobody else can see, never
+// through the container's /proc.
+ErrnoOr<Fd> own_procfs(ChildContext& context) {
+  Fd filesystem = TRY(sys::fsopen("proc"));
+  TRY(sys::fsconfig_create(filesystem));
+  auto tree = sys::fsmount(filesystem, 0);
+  if (tree || tree.error().value != EPERM) return tree;
+  // A user namespace may not make one more; the host's is still visible before the pivot.
+  (void)context;
+  return sys::openat(sys::kCwd, "/proc", O_PATH | O_DIRECTORY);
+}
+
+ErrnoOr<> write_sysctls(ChildContext& context) {
+  const auto& sysctls = context.plan->sysctls;
+  if (sysctls.empty()) return {};
+  note(context, Operation::kMount, "proc");
+  Fd proc = TRY(own_procfs(context));
+  Fd base = TRY(sys::openat2(proc, "sys", O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+  for (std::size_t i = 0; i < sysctls.size(); ++i) {
+    note(context, Operation::kWrite, sysctls[i].key, static_cast<int>(i));
+    Fd file = TRY(sys::openat2(base, sysctls[i].path.c_str(), O_WRONLY,
+                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS));
+    TRY(sys::write(file, sysctls[i].value.data(), sysctls[i].value.size()));
+  }
+  return {};
+}
+
+ErrnoOr<> launch(ChildContext& context) {
+  TRY(expect(context, 'G'));
+  TRY(sys::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
+  context.report->launched = 1;
+  return start_launcher(context);
+}
+
+constexpr Step kInitSteps[] = {
+    {ChildStep::kPrepare, prepare},
+    {ChildStep::kJoinCgroup, join_cgroups},
+    {ChildStep::kJoinNamespaces, join_namespaces},
+    {ChildStep::kIdMaps, map_ids},
+    {ChildStep::kBecomeRoot, become_root},
+    {ChildStep::kCgroupNamespace, enter_cgroup_namespace},
+    {ChildStep::kLoopback, bring_loopback_up},
+    {ChildStep::kRoot, prepare_root},
+    {ChildStep::kMounts, mounts},
+    {ChildStep::kHostname, set_names},
+    {ChildStep::kSysctl, write_sysctls},
+    {ChildStep::kHooks, early_hooks},
+    {ChildStep::kMasks, masks},
+    {ChildStep::kPivot, pivot_into_root},
+    {ChildStep::kPropagation, apply_root_propagation},
+    {ChildStep::kConsole, take_console},
+    {ChildStep::kLimits, apply_limits},
+    {ChildStep::kScheduling, apply_scheduling},
+    {ChildStep::kWorkingDirectory, enter_working_directory},
+    {ChildStep::kKeyring, join_session_keyring},
+    {ChildStep::kSeccompEarly, load_seccomp_early},
+    {ChildStep::kCredentials, become_user},
+    {ChildStep::kFindProgram, find_program},
+    {ChildStep::kLauncher, launch},
+};
+
+// A process that joins a running container: the namespaces are entered already.
+constexpr Step kExecSteps[] = {
+    {ChildStep::kPrepare, prepare},
+    {ChildStep::kJoinCgroup, join_cgroups},
+    {ChildStep::kConsole, open_exec_console},
+    {ChildStep::kLimits, apply_limits},
+    {ChildStep::kScheduling, apply_scheduling},
+    {ChildStep::kWorkingDirectory, enter_working_directory},
+    {ChildStep::kKeyring, join_session_keyring},
+    {ChildStep::kSeccompEarly, load_seccomp_early},
+    {ChildStep::kCredentials, become_user},
+    {ChildStep::kFindProgram, find_program},
+    {ChildStep::kLauncher, launch},
+};
+
+}  // namespace
+
+void note(ChildContext& context, Operation operation, std::string_view object, int index) {
+  auto& report = *context.report;
+  report.operation = operation;
+  report.index = index;
+  std::size_t size = object.size() < sizeof report.object ? object.size() : sizeof report.object - 1;
+  if (size != 0) std::memcpy(report.object, object.data(), size);
+  report.object[size] = '\0';
+}
+
+void run_init_child(ChildContext& context) {
+  run_steps(context, std::begin(kInitSteps), std::end(kInitSteps));
+  sys::exit_process(1);
+}
+
+void run_exec_child(ChildContext& context) {
+  run_steps(context, std::begin(kExecSteps), std::end(kExecSteps));
+  sys::exit_process(1);
+}
+
+}  // namespace caisson::linux

@@ -1,0 +1,64 @@
+// What the launcher needs to know: one block in a memfd, written by the executor, read by the launcher.
+// The launcher has no libc; this header uses nothing but fixed-size integers.
+#pragma once
+
+#include <cstdint>
+
+namespace caisson::linux {
+
+inline constexpr std::uint32_t kLaunchMagic = 0x63736e31;  // "csn1"
+
+// A startContainer hook: offsets of NUL-terminated strings and of NUL-separated lists in the block.
+struct LaunchHook {
+  std::uint32_t path = 0;
+  std::uint32_t args = 0, arg_count = 0;
+  std::uint32_t env = 0, env_count = 0;
+  std::uint32_t timeout_s = 0;  // 0: none
+};
+
+struct LaunchHeader {
+  std::uint32_t magic = kLaunchMagic;
+  std::uint32_t size = 0;  // of the whole block
+  std::int32_t report_fd = -1;  // stream of LaunchReport; closed by the execve(2) that succeeds
+  std::int32_t start_fd = -1;   // listening socket; -1: do not wait
+  std::uint32_t seccomp = 0;    // offset of the sock_filter array
+  std::uint32_t seccomp_length = 0;  // instructions; 0: nothing to load here
+  std::uint32_t seccomp_flags = 0;
+  std::uint32_t exec_label = 0;  // offset of a string for /proc/thread-self/attr/exec; 0: none
+  std::uint32_t hooks = 0, hook_count = 0;  // offset of LaunchHook[hook_count]
+  std::uint32_t hook_state = 0, hook_state_length = 0;  // state JSON for the hooks' stdin
+  std::uint64_t signal_mask = 0;  // restored before the program
+};
+
+// Codes of LaunchReport::what.
+enum class LaunchWhat : std::int32_t {
+  kWaiting = 1,  // ready, waiting for start
+  kFailed = 2,   // `step` failed with `error`
+};
+
+enum class LaunchStep : std::int32_t { kRead = 1, kWait, kHook, kLabel, kSeccomp, kExec };
+
+// Why execve(2) failed, beyond its errno.
+enum class ExecDiagnosis : std::int32_t {
+  kNone = 0,
+  kMissing,             // the file itself is not there
+  kIsDirectory,
+  kNotExecutable,       // no execute permission, or a noexec mount
+  kWrongArchitecture,   // an ELF file for another machine
+  kMissingInterpreter,  // its ELF interpreter or #! interpreter is not there: see detail
+  kCarriageReturn,      // the #! line ends in CR LF
+  kEmptyFile,
+  kUnknownFormat,       // neither ELF nor #!
+};
+
+struct LaunchReport {
+  LaunchWhat what{};
+  LaunchStep step{};
+  std::int32_t error = 0;
+  std::int32_t hook = 0;  // index of the hook that failed; its wait status in `error` when negative
+  ExecDiagnosis diagnosis{};
+  std::uint32_t machine = 0;  // e_machine of a foreign ELF file
+  char detail[256] = {};
+};
+
+}  // namespace caisson::linux

@@ -1,0 +1,367 @@
+// The launcher: the last stage before a container's program, a few kilobytes without a libc.
+//
+// The process that builds a container runs our own executable, which must never be reachable from inside
+// (CVE-2019-5736). So it ends by executing this program from a sealed memfd: from then on /proc/PID/exe
+// names an anonymous file that nobody can change, and a container that waits for its start costs a few
+// pages instead of the whole runtime.
+//
+// Called as: argv[0] = number of the descriptor of the launch block, argv[1] = path of the program,
+// argv[2...] = the program's own argv. The environment is the program's.
+//
+// Steps: read the block, wait for `start`, run startContainer hooks, set the LSM label, restore the
+// signal mask, load the seccomp filter, execve. A failure is reported as one LaunchReport.
+
+#include <cerrno>
+#include <elf.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "linux/launch_data.h"
+#include "sys/raw.h"
+
+// The compiler may call these for plain loops and copies, libc or not.
+extern "C" void* memset(void* to, int value, std::size_t size) {
+  auto* bytes = static_cast<volatile char*>(to);
+  for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(value);
+  return to;
+}
+extern "C" void* memcpy(void* to, const void* from, std::size_t size) {
+  auto* target = static_cast<volatile char*>(to);
+  auto* source = static_cast<const char*>(from);
+  for (std::size_t i = 0; i < size; ++i) target[i] = source[i];
+  return to;
+}
+
+namespace caisson::linux {
+namespace {
+
+using sys::raw;
+
+constexpr int kMaxHookStrings = 256;
+
+struct Launcher {
+  const LaunchHeader* header = nullptr;
+  const char* block = nullptr;
+  int report_fd = -1;
+  const char* path = nullptr;
+  char** argv = nullptr;
+  char** envp = nullptr;
+};
+
+bool failed(long result) { return result < 0 && result >= -4095; }
+
+[[noreturn]] void leave(int status) {
+  for (;;) raw(SYS_exit_group, status);
+}
+
+void send(int fd, const LaunchReport& report) {
+  if (fd >= 0) raw(SYS_sendto, fd, &report, sizeof report, MSG_NOSIGNAL, nullptr, 0);
+}
+
+[[noreturn]] void give_up(const Launcher& launcher, LaunchReport report) {
+  report.what = LaunchWhat::kFailed;
+  send(launcher.report_fd, report);
+  leave(127);
+}
+
+[[noreturn]] void give_up(const Launcher& launcher, LaunchStep step, long error) {
+  LaunchReport report;
+  report.step = step;
+  report.error = static_cast<std::int32_t>(error < 0 ? -error : error);
+  give_up(launcher, report);
+}
+
+int parse_descriptor(const char* text) {
+  int value = 0;
+  for (; *text >= '0' && *text <= '9'; ++text) value = value * 10 + (*text - '0');
+  return value;
+}
+
+void copy_text(char* to, std::size_t size, const char* from, std::size_t length) {
+  std::size_t i = 0;
+  for (; i + 1 < size && i < length && from[i] != '\0'; ++i) to[i] = from[i];
+  to[i] = '\0';
+}
+
+std::size_t length_of(const char* text) {
+  std::size_t length = 0;
+  while (text[length] != '\0') ++length;
+  return length;
+}
+
+Launcher read_block(char** stack_argv, char** envp) {
+  Launcher launcher;
+  launcher.path = stack_argv[1];
+  launcher.argv = stack_argv + 2;
+  launcher.envp = envp;
+  int fd = parse_descriptor(stack_argv[0]);
+  LaunchHeader header;
+  long got = raw(SYS_pread64, fd, &header, sizeof header, 0);
+  if (got != static_cast<long>(sizeof header) || header.magic != kLaunchMagic) leave(126);
+  long block = raw(SYS_mmap, nullptr, header.size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (failed(block)) leave(126);
+  raw(SYS_close, fd);
+  launcher.block = reinterpret_cast<const char*>(block);
+  launcher.header = reinterpret_cast<const LaunchHeader*>(block);
+  launcher.report_fd = header.report_fd;
+  return launcher;
+}
+
+// Blocks until `start` connects; from then on failures are reported to it. The socket goes away with the
+// first connection, so that of two racing starts one fails.
+void wait_for_start(Launcher& launcher) {
+  int listener = launcher.header->start_fd;
+  if (listener < 0) return;
+  LaunchReport waiting;
+  waiting.what = LaunchWhat::kWaiting;
+  send(launcher.report_fd, waiting);
+  raw(SYS_close, launcher.report_fd);
+  launcher.report_fd = -1;
+  long connection;
+  do {
+    connection = raw(SYS_accept4, listener, nullptr, nullptr, SOCK_CLOEXEC);
+  } while (connection == -EINTR || connection == -ECONNABORTED);
+  if (failed(connection)) leave(126);
+  raw(SYS_close, listener);
+  launcher.report_fd = static_cast<int>(connection);
+}
+
+// --- startContainer hooks --------------------------------------------------------------------------
+
+void collect(const char* strings, std::uint32_t count, const char** out) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    out[i] = strings;
+    strings += length_of(strings) + 1;
+  }
+  out[count] = nullptr;
+}
+
+int state_file(const Launcher& launcher) {
+  long fd = raw(SYS_memfd_create, "state", 0);
+  if (failed(fd)) return static_cast<int>(raw(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY));
+  raw(SYS_write, fd, launcher.block + launcher.header->hook_state,
+      launcher.header->hook_state_length);
+  raw(SYS_lseek, fd, 0, SEEK_SET);
+  return static_cast<int>(fd);
+}
+
+[[noreturn]] void hook_child(const Launcher& launcher, const LaunchHook& hook) {
+  const char* args[kMaxHookStrings + 1];
+  const char* env[kMaxHookStrings + 1];
+  collect(launcher.block + hook.args, hook.arg_count, args);
+  collect(launcher.block + hook.env, hook.env_count, env);
+  raw(SYS_setpgid, 0, 0);
+  int input = state_file(launcher);
+  raw(SYS_dup3, input, 0, 0);
+  raw(SYS_execve, launcher.block + hook.path, args, env);
+  leave(127);
+}
+
+// Waits for the hook, at most its timeout; kills its group when that passes. Returns the wait status.
+int wait_for_hook(long pid, int pidfd, std::uint32_t timeout_s) {
+  if (timeout_s != 0 && pidfd >= 0) {
+    pollfd entry{pidfd, POLLIN, 0};
+    timespec limit{static_cast<time_t>(timeout_s), 0};
+    long ready;
+    do {
+      ready = raw(SYS_ppoll, &entry, 1, &limit, nullptr, 8);
+    } while (ready == -EINTR);
+    if (ready == 0) raw(SYS_kill, -pid, 9);
+  }
+  int status = 0;
+  while (raw(SYS_wait4, pid, &status, 0, nullptr) == -EINTR) {
+  }
+  return status;
+}
+
+void run_hooks(const Launcher& launcher) {
+  auto* hooks = reinterpret_cast<const LaunchHook*>(launcher.block + launcher.header->hooks);
+  for (std::uint32_t i = 0; i < launcher.header->hook_count; ++i) {
+    LaunchReport report;
+    report.step = LaunchStep::kHook;
+    report.hook = static_cast<std::int32_t>(i);
+    if (hooks[i].arg_count > kMaxHookStrings || hooks[i].env_count > kMaxHookStrings) {
+      report.error = E2BIG;
+      give_up(launcher, report);
+    }
+    long pid = raw(SYS_clone, 17 /* SIGCHLD */, nullptr, nullptr, nullptr, nullptr);
+    if (pid == 0) hook_child(launcher, hooks[i]);
+    if (failed(pid)) {
+      report.error = static_cast<std::int32_t>(-pid);
+      give_up(launcher, report);
+    }
+    long pidfd = raw(SYS_pidfd_open, pid, 0);
+    int status = wait_for_hook(pid, failed(pidfd) ? -1 : static_cast<int>(pidfd), hooks[i].timeout_s);
+    if (!failed(pidfd)) raw(SYS_close, pidfd);
+    if (status != 0) {
+      report.error = -status - 1;  // negative: a wait status, not an errno
+      give_up(launcher, report);
+    }
+  }
+}
+
+// --- LSM label and seccomp -------------------------------------------------------------------------
+
+void set_label(const Launcher& launcher) {
+  if (launcher.header->exec_label == 0) return;
+  const char* label = launcher.block + launcher.header->exec_label;
+  // Both LSM files exist only on a real procfs; attr/exec of our own thread.
+  long fd = raw(SYS_openat, AT_FDCWD, "/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (failed(fd)) give_up(launcher, LaunchStep::kLabel, fd);
+  long done = raw(SYS_write, fd, label, length_of(label));
+  if (failed(done)) give_up(launcher, LaunchStep::kLabel, done);
+  raw(SYS_close, fd);
+}
+
+void load_seccomp(const Launcher& launcher) {
+  const auto& header = *launcher.header;
+  if (header.seccomp_length == 0) return;
+  sock_fprog program{};
+  program.len = static_cast<unsigned short>(header.seccomp_length);
+  program.filter = const_cast<sock_filter*>(
+      reinterpret_cast<const sock_filter*>(launcher.block + header.seccomp));
+  long done = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, header.seccomp_flags, &program);
+  if (failed(done)) give_up(launcher, LaunchStep::kSeccomp, done);
+}
+
+// --- why execve failed -----------------------------------------------------------------------------
+
+#if defined(__x86_64__)
+constexpr std::uint16_t kNativeMachine = EM_X86_64;
+constexpr std::uint16_t kCompatMachine = EM_386;
+#else
+constexpr std::uint16_t kNativeMachine = EM_AARCH64;
+constexpr std::uint16_t kCompatMachine = EM_ARM;
+#endif
+
+bool exists(const char* path) { return !failed(raw(SYS_faccessat, AT_FDCWD, path, 0)); }
+
+void diagnose_script(const char* text, std::size_t size, LaunchReport& report) {
+  std::size_t at = 2;
+  while (at < size && (text[at] == ' ' || text[at] == '\t')) ++at;
+  std::size_t end = at;
+  while (end < size && text[end] != ' ' && text[end] != '\t' && text[end] != '\n' && text[end] != '\0') {
+    ++end;
+  }
+  bool carriage_return = end > at && text[end - 1] == '\r';
+  if (carriage_return) --end;
+  copy_text(report.detail, sizeof report.detail, text + at, end - at);
+  if (carriage_return) {
+    report.diagnosis = ExecDiagnosis::kCarriageReturn;
+  } else if (!exists(report.detail)) {
+    report.diagnosis = ExecDiagnosis::kMissingInterpreter;
+  }
+}
+
+void diagnose_elf(int fd, const char* text, LaunchReport& report) {
+  Elf64_Ehdr header;
+  memcpy(&header, text, sizeof header);
+  if (header.e_machine != kNativeMachine && header.e_machine != kCompatMachine) {
+    report.diagnosis = ExecDiagnosis::kWrongArchitecture;
+    report.machine = header.e_machine;
+    return;
+  }
+  if (header.e_ident[EI_CLASS] != ELFCLASS64) return;
+  for (int i = 0; i < header.e_phnum && i < 64; ++i) {
+    Elf64_Phdr segment;
+    long at = static_cast<long>(header.e_phoff) + i * static_cast<long>(sizeof segment);
+    if (raw(SYS_pread64, fd, &segment, sizeof segment, at) != static_cast<long>(sizeof segment)) return;
+    if (segment.p_type != PT_INTERP) continue;
+    std::size_t size = segment.p_filesz < sizeof report.detail ? segment.p_filesz : sizeof report.detail - 1;
+    raw(SYS_pread64, fd, report.detail, size, segment.p_offset);
+    report.detail[sizeof report.detail - 1] = '\0';
+    if (!exists(report.detail)) report.diagnosis = ExecDiagnosis::kMissingInterpreter;
+    return;
+  }
+}
+
+void diagnose_content(const char* path, LaunchReport& report) {
+  long fd = raw(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+  if (failed(fd)) return;
+  alignas(8) char text[256] = {};
+  long got = raw(SYS_pread64, fd, text, sizeof text - 1, 0);
+  auto size = static_cast<std::size_t>(got > 0 ? got : 0);
+  if (got == 0) {
+    report.diagnosis = ExecDiagnosis::kEmptyFile;
+  } else if (size >= 2 && text[0] == '#' && text[1] == '!') {
+    diagnose_script(text, size, report);
+  } else if (size >= sizeof(Elf64_Ehdr) && text[0] == 0x7f && text[1] == 'E' && text[2] == 'L' &&
+             text[3] == 'F') {
+    diagnose_elf(static_cast<int>(fd), text, report);
+  } else if (report.error == ENOEXEC) {
+    report.diagnosis = ExecDiagnosis::kUnknownFormat;
+  }
+}
+
+void diagnose(const char* path, LaunchReport& report) {
+  struct stat info;
+  long found = raw(SYS_newfstatat, AT_FDCWD, path, &info, 0);
+  if (failed(found)) {
+    if (found == -ENOENT || found == -ENOTDIR) report.diagnosis = ExecDiagnosis::kMissing;
+  } else if (S_ISDIR(info.st_mode)) {
+    report.diagnosis = ExecDiagnosis::kIsDirectory;
+  } else if (report.error == EACCES || report.error == EPERM) {
+    report.diagnosis = ExecDiagnosis::kNotExecutable;
+  } else {
+    diagnose_content(path, report);
+  }
+}
+
+[[noreturn]] void run(char** stack_argv, char** envp) {
+  raw(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+  Launcher launcher = read_block(stack_argv, envp);
+  raw(SYS_fcntl, launcher.report_fd, F_SETFD, FD_CLOEXEC);
+  wait_for_start(launcher);
+  run_hooks(launcher);
+  set_label(launcher);
+  raw(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &launcher.header->signal_mask, nullptr, 8);
+  load_seccomp(launcher);
+  long error = raw(SYS_execve, launcher.path, launcher.argv, launcher.envp);
+  LaunchReport report;
+  report.step = LaunchStep::kExec;
+  report.error = static_cast<std::int32_t>(-error);
+  diagnose(launcher.path, report);
+  give_up(launcher, report);
+}
+
+}  // namespace
+}  // namespace caisson::linux
+
+// The kernel's entry: argc at the stack pointer, then argv, a null, the environment, a null.
+extern "C" [[noreturn]] void caisson_launcher_main(long* stack) {
+  long argc = stack[0];
+  auto** argv = reinterpret_cast<char**>(stack + 1);
+  if (argc < 3) caisson::linux::leave(126);
+  caisson::linux::run(argv, argv + argc + 1);
+}
+
+#if defined(__x86_64__)
+__asm__(
+    ".globl _start\n"
+    "_start:\n"
+    "  xor %ebp, %ebp\n"
+    "  mov %rsp, %rdi\n"
+    "  and $-16, %rsp\n"
+    "  call caisson_launcher_main\n"
+    "  hlt\n");
+#elif defined(__aarch64__)
+__asm__(
+    ".globl _start\n"
+    "_start:\n"
+    "  mov x29, #0\n"
+    "  mov x0, sp\n"
+    "  bl caisson_launcher_main\n");
+#endif

@@ -1,0 +1,389 @@
+// Executes the mount steps of a plan inside the new mount namespace: every file system is made detached,
+// finished (options, attributes, propagation), and attached by descriptor.
+
+#include <linux/magic.h>
+#include <sys/sysmacros.h>
+
+#include <cstring>
+
+#include "linux/child.h"
+#include "sys/file.h"
+#include "sys/mount.h"
+#include "sys/process.h"
+
+namespace caisson::linux {
+namespace {
+
+using plan::IfMissing;
+using plan::MountOp;
+using plan::MountStep;
+
+void keep_mount_log(ChildContext& context, FdRef filesystem) {
+  auto got = sys::read(filesystem, context.report->log, sizeof context.report->log - 1);
+  context.report->log[got ? *got : 0] = '\0';
+}
+
+Make make_for(const MountStep& step, FdRef source) {
+  if (step.if_missing == IfMissing::kMakeDirectory) return Make::kDirectory;
+  if (step.if_missing == IfMissing::kMakeFile) return Make::kFile;
+  if (step.if_missing != IfMissing::kMakeLikeSource) return Make::kNothing;
+  auto info = sys::fstat(source);
+  return info && S_ISDIR(info->st_mode) ? Make::kDirectory : Make::kFile;
+}
+
+ErrnoOr<Fd> open_target(ChildContext& context, int index, const MountStep& step, Make make) {
+  note(context, Operation::kResolveTarget, step.target, index);
+  return open_in_root(context, step.target, make, 0755, step.inside_directory_only);
+}
+
+FdRef id_map_of(const ChildContext& context, int index) {
+  return context.id_map_namespaces[static_cast<std::size_t>(index)].ref();
+}
+
+// Id map and propagation of a detached tree.
+ErrnoOr<> finish_tree(ChildContext& context, int index, const MountStep& step, FdRef tree,
+                      FdRef id_map) {
+  if (id_map.number() >= 0) {
+    mount_attr mapped{};
+    mapped.attr_set = MOUNT_ATTR_IDMAP;
+    mapped.userns_fd = static_cast<__u64>(id_map.number());
+    note(context, Operation::kIdMap, step.target, index);
+    unsigned idmap_flags = AT_EMPTY_PATH | (step.idmap_recursive ? AT_RECURSIVE : 0);
+    TRY(sys::mount_setattr(tree, "", idmap_flags, mapped));
+  }
+  if (step.propagation != 0) {
+    mount_attr propagation{};
+    propagation.propagation = step.propagation;
+    note(context, Operation::kAttributes, step.target, index);
+    unsigned recursive = step.propagation_recursive ? AT_RECURSIVE : 0;
+    TRY(sys::mount_setattr(tree, "", AT_EMPTY_PATH | recursive, propagation));
+  }
+  return {};
+}
+
+// Everything of a bind's detached tree that mount_setattr(2) can do, before anybody can see it.
+ErrnoOr<> apply_attributes(ChildContext& context, int index, const MountStep& step, FdRef tree,
+                           FdRef id_map) {
+  mount_attr attributes{};
+  attributes.attr_set = step.attr_set;
+  attributes.attr_clr = step.attr_clear;
+  if ((step.attr_set & MOUNT_ATTR__ATIME) != 0) attributes.attr_clr |= MOUNT_ATTR__ATIME;
+  unsigned flags = AT_EMPTY_PATH | (step.attr_recursive ? AT_RECURSIVE : 0);
+  if (attributes.attr_set != 0 || attributes.attr_clr != 0) {
+    note(context, Operation::kAttributes, step.target, index);
+    TRY(sys::mount_setattr(tree, "", flags, attributes));
+  }
+  if (step.recursive_set != 0 || step.recursive_clear != 0) {
+    mount_attr recursive{};
+    recursive.attr_set = step.recursive_set;
+    recursive.attr_clr = step.recursive_clear;
+    if ((step.recursive_set & MOUNT_ATTR__ATIME) != 0) recursive.attr_clr |= MOUNT_ATTR__ATIME;
+    note(context, Operation::kAttributes, step.target, index);
+    TRY(sys::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, recursive));
+  }
+  return finish_tree(context, index, step, tree, id_map);
+}
+
+ErrnoOr<> attach(ChildContext& context, int index, const MountStep& step, FdRef tree, FdRef target) {
+  note(context, Operation::kAttach, step.target, index);
+  TRY(sys::move_mount(tree, target));
+  forget_cached_parent(context);
+  return {};
+}
+
+ErrnoOr<> configure(ChildContext& context, int index, const MountStep& step, FdRef filesystem,
+                    FdRef target) {
+  note(context, Operation::kConfigure, step.target, index);
+  if (!step.source.empty()) {
+    TRY(sys::fsconfig_string(filesystem, "source", step.source.c_str()));
+  }
+  for (const auto& option : step.options) {
+    auto done = option.value.empty()
+                    ? sys::fsconfig_flag(filesystem, option.key.c_str())
+                    : sys::fsconfig_string(filesystem, option.key.c_str(), option.value.c_str());
+    if (!done) {
+      note(context, Operation::kConfigure, option.key, index);
+      return done;
+    }
+  }
+  if (step.mode_of_target) {
+    // A tmpfs takes the mode of the directory that it covers.
+    auto info = TRY(sys::fstat(target));
+    char mode[8];
+    *std::to_chars(mode, mode + sizeof mode - 1, info.st_mode & 07777U, 8).ptr = '\0';
+    TRY(sys::fsconfig_string(filesystem, "mode", mode));
+  }
+  return {};
+}
+
+ErrnoOr<Fd> make_filesystem(ChildContext& context, int index, const MountStep& step, FdRef target) {
+  note(context, Operation::kOpenFilesystem, step.type, index);
+  Fd filesystem = TRY(sys::fsopen(step.type.c_str()));
+  auto configured = configure(context, index, step, filesystem, target);
+  if (configured) {
+    note(context, Operation::kMount, step.type, index);
+    configured = sys::fsconfig_create(filesystem);
+  }
+  if (!configured) {
+    keep_mount_log(context, filesystem);
+    return std::unexpected(configured.error());
+  }
+  return sys::fsmount(filesystem, step.attr_set);
+}
+
+ErrnoOr<> new_filesystem(ChildContext& context, int index, const MountStep& step) {
+  Fd target = TRY(open_target(context, index, step, Make::kDirectory));
+  Fd tree = TRY(make_filesystem(context, index, step, target));
+  TRY(finish_tree(context, index, step, tree, id_map_of(context, index)));
+  TRY(attach(context, index, step, tree, target));
+  if (step.type == "devpts") {
+    if (context.devpts_fd >= 0) Fd(context.devpts_fd).reset();
+    context.devpts_fd = tree.release();
+  }
+  return {};
+}
+
+ErrnoOr<> bind(ChildContext& context, int index, const MountStep& step) {
+  auto slot = static_cast<std::size_t>(index);
+  note(context, Operation::kOpenSource, step.source, index);
+  Fd own;
+  if (!context.sources[slot]) own = TRY(open_bind_source(step));
+  FdRef tree = own ? own.ref() : context.sources[slot].ref();
+  Fd target = TRY(open_target(context, index, step, make_for(step, tree)));
+  TRY(apply_attributes(context, index, step, tree, id_map_of(context, index)));
+  TRY(attach(context, index, step, tree, target));
+  return {};
+}
+
+ErrnoOr<> set_attributes(ChildContext& context, int index, const MountStep& step) {
+  Fd target = TRY(open_target(context, index, step, Make::kNothing));
+  return apply_attributes(context, index, step, target, FdRef(-1));
+}
+
+// tmpfs filled with what the root had at its target: a bind of the old directory stays reachable by its
+// descriptor while the new file system is attached over it.
+ErrnoOr<> copy_entries(FdRef from, FdRef to, int depth);
+
+ErrnoOr<> copy_regular(FdRef from, FdRef to, const char* name, const struct stat& info) {
+  Fd source = TRY(sys::openat(from, name, O_RDONLY | O_NOFOLLOW));
+  Fd target = TRY(sys::openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  char buffer[16384];
+  for (;;) {
+    std::size_t got = TRY(sys::read(source, buffer, sizeof buffer));
+    if (got == 0) break;
+    for (std::size_t done = 0; done < got;) done += TRY(sys::write(target, buffer + done, got - done));
+  }
+  (void)sys::fchownat(target, "", info.st_uid, info.st_gid, AT_EMPTY_PATH);
+  return sys::fchmod(target, info.st_mode & 07777U);
+}
+
+ErrnoOr<> copy_entry(FdRef from, FdRef to, const char* name, int depth) {
+  auto info = TRY(sys::fstatat(from, name, AT_SYMLINK_NOFOLLOW));
+  if (S_ISREG(info.st_mode)) return copy_regular(from, to, name, info);
+  if (S_ISLNK(info.st_mode)) {
+    char link[PATH_MAX];
+    long length = TRY(sys::call(SYS_readlinkat, from.number(), name, link, sizeof link - 1));
+    link[length] = '\0';
+    TRY(sys::symlinkat(link, to, name));
+    (void)sys::fchownat(to, name, info.st_uid, info.st_gid, AT_SYMLINK_NOFOLLOW);
+    return {};
+  }
+  if (S_ISDIR(info.st_mode)) {
+    TRY(sys::mkdirat(to, name, 0700));
+    Fd source = TRY(sys::openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    Fd target = TRY(sys::openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    TRY(copy_entries(source, target, depth + 1));
+    (void)sys::fchownat(target, "", info.st_uid, info.st_gid, AT_EMPTY_PATH);
+    return sys::fchmod(target, info.st_mode & 07777U);
+  }
+  TRY(sys::mknodat(to, name, info.st_mode, info.st_rdev));
+  (void)sys::fchownat(to, name, info.st_uid, info.st_gid, AT_SYMLINK_NOFOLLOW);
+  return {};
+}
+
+ErrnoOr<> copy_entries(FdRef from, FdRef to, int depth) {
+  if (depth > 64) return std::unexpected(Errno{ELOOP});
+  alignas(8) char buffer[4096];
+  for (;;) {
+    long bytes = TRY(sys::call(SYS_getdents64, from.number(), buffer, sizeof buffer));
+    if (bytes == 0) return {};
+    for (long at = 0; at < bytes;) {
+      unsigned short length;
+      std::memcpy(&length, buffer + at + 16, sizeof length);
+      const char* name = buffer + at + 19;
+      bool dots = std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0;
+      if (!dots) TRY(copy_entry(from, to, name, depth));
+      at += length;
+    }
+  }
+}
+
+ErrnoOr<> copy_up(ChildContext& context, int index, const MountStep& step) {
+  Fd target = TRY(open_target(context, index, step, Make::kDirectory));
+  Fd tree = TRY(make_filesystem(context, index, step, target));
+  note(context, Operation::kRead, step.target, index);
+  Fd old_content = TRY(sys::openat(target, ".", O_RDONLY | O_DIRECTORY));
+  Fd new_content = TRY(sys::openat(tree, ".", O_RDONLY | O_DIRECTORY));
+  TRY(copy_entries(old_content, new_content, 0));
+  return attach(context, index, step, tree, target);
+}
+
+// --- masks ------------------------------------------------------------------------------------------
+
+// A detached clone of the mask that was attached first, or a new one. Clones share one super block.
+ErrnoOr<Fd> null_mask(ChildContext& context) {
+  if (context.null_mask_fd >= 0) {
+    return sys::open_tree(FdRef(context.null_mask_fd), "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+  }
+  Fd null = TRY(sys::openat(sys::kCwd, "/dev/null", O_PATH | O_NOFOLLOW));
+  auto info = TRY(sys::fstat(null));
+  // CVE-2025-31133: what we hide files with must really be the null device.
+  if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3)) return std::unexpected(Errno{ENODEV});
+  return sys::open_tree(null, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+}
+
+ErrnoOr<Fd> empty_mask(ChildContext& context) {
+  if (context.empty_mask_fd >= 0) {
+    return sys::open_tree(FdRef(context.empty_mask_fd), "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+  }
+  Fd filesystem = TRY(sys::fsopen("tmpfs"));
+  TRY(sys::fsconfig_string(filesystem, "source", "tmpfs"));
+  TRY(sys::fsconfig_string(filesystem, "mode", "755"));
+  TRY(sys::fsconfig_string(filesystem, "nr_blocks", "1"));
+  TRY(sys::fsconfig_string(filesystem, "nr_inodes", "1"));
+  TRY(sys::fsconfig_create(filesystem));
+  return sys::fsmount(filesystem, MOUNT_ATTR_RDONLY);
+}
+
+ErrnoOr<> mask(ChildContext& context, int index, const MountStep& step) {
+  Fd target = TRY(open_target(context, index, step, Make::kNothing));
+  auto info = TRY(sys::fstat(target));
+  note(context, Operation::kMount, step.target, index);
+  bool directory = S_ISDIR(info.st_mode);
+  Fd tree = TRY(directory ? empty_mask(context) : null_mask(context));
+  int& first = directory ? context.empty_mask_fd : context.null_mask_fd;
+  TRY(attach(context, index, step, tree, target));
+  if (first < 0) first = tree.release();
+  return {};
+}
+
+ErrnoOr<> make_readonly(ChildContext& context, int index, const MountStep& step) {
+  Fd target = TRY(open_target(context, index, step, Make::kNothing));
+  note(context, Operation::kMount, step.target, index);
+  Fd tree = TRY(sys::open_tree(target, "", OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE));
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  note(context, Operation::kAttributes, step.target, index);
+  TRY(sys::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes));
+  return attach(context, index, step, tree, target);
+}
+
+// --- nodes ------------------------------------------------------------------------------------------
+
+ErrnoOr<> symlink(ChildContext& context, int index, const MountStep& step) {
+  const char* name = nullptr;
+  note(context, Operation::kMakeLink, step.target, index);
+  FdRef parent = TRY(parent_in_root(context, step.target, name));
+  auto made = sys::symlinkat(step.source.c_str(), parent, name);
+  if (!made && made.error().value == EEXIST) return {};
+  return made;
+}
+
+ErrnoOr<> own_node(FdRef parent, const char* name, const MountStep& step) {
+  if (!step.uid && !step.gid) return {};
+  return sys::fchownat(parent, name, step.uid.value_or(0), step.gid.value_or(0), AT_SYMLINK_NOFOLLOW);
+}
+
+ErrnoOr<> directory(ChildContext& context, int index, const MountStep& step) {
+  const char* name = nullptr;
+  note(context, Operation::kMakeTarget, step.target, index);
+  FdRef parent = TRY(parent_in_root(context, step.target, name));
+  auto made = sys::mkdirat(parent, name, step.mode);
+  if (!made && made.error().value == EEXIST) return {};
+  TRY(made);
+  return own_node(parent, name, step);
+}
+
+ErrnoOr<> bind_device(ChildContext& context, int index, const MountStep& step) {
+  note(context, Operation::kOpenSource, step.source, index);
+  Fd tree = TRY(sys::open_tree(sys::kCwd, step.source.c_str(), OPEN_TREE_CLONE));
+  Fd target = TRY(open_target(context, index, step, Make::kFile));
+  return attach(context, index, step, tree, target);
+}
+
+std::uint32_t type_bits(char type) {
+  if (type == 'b') return S_IFBLK;
+  return type == 'p' ? S_IFIFO : S_IFCHR;
+}
+
+// An existing node of that name is fine when it is the same device.
+ErrnoOr<> check_existing(FdRef parent, const char* name, const MountStep& step) {
+  auto info = TRY(sys::fstatat(parent, name, AT_SYMLINK_NOFOLLOW));
+  bool same = (info.st_mode & S_IFMT) == type_bits(step.device_type) &&
+              (step.device_type == 'p' || info.st_rdev == makedev(step.major, step.minor));
+  if (!same) return std::unexpected(Errno{EEXIST});
+  return {};
+}
+
+ErrnoOr<> device_node(ChildContext& context, int index, const MountStep& step) {
+  if (step.bind_device) return bind_device(context, index, step);
+  const char* name = nullptr;
+  note(context, Operation::kMakeNode, step.target, index);
+  FdRef parent = TRY(parent_in_root(context, step.target, name));
+  auto made = sys::mknodat(parent, name, type_bits(step.device_type) | step.mode,
+                           makedev(step.major, step.minor));
+  if (!made && made.error().value == EEXIST) return check_existing(parent, name, step);
+  TRY(made);
+  return own_node(parent, name, step);
+}
+
+// --- dispatch ---------------------------------------------------------------------------------------
+
+ErrnoOr<> cgroup_step(ChildContext& context, int index, const MountStep& step) {
+  Fd target = TRY(open_target(context, index, step, Make::kDirectory));
+  TRY(mount_cgroups(context, step, target));
+  forget_cached_parent(context);
+  return {};
+}
+
+ErrnoOr<> run_step(ChildContext& context, int index, const MountStep& step) {
+  switch (step.op) {
+    case MountOp::kNewFilesystem: return new_filesystem(context, index, step);
+    case MountOp::kOverlayView: return overlay_view(context, static_cast<std::size_t>(index), step);
+    case MountOp::kBind: return bind(context, index, step);
+    case MountOp::kSetAttributes:
+    case MountOp::kPropagation: return set_attributes(context, index, step);
+    case MountOp::kMask: return mask(context, index, step);
+    case MountOp::kReadonlyPath: return make_readonly(context, index, step);
+    case MountOp::kSymlink: return symlink(context, index, step);
+    case MountOp::kDirectory: return directory(context, index, step);
+    case MountOp::kDeviceNode: return device_node(context, index, step);
+    case MountOp::kCopyUp: return copy_up(context, index, step);
+    case MountOp::kCgroup: return cgroup_step(context, index, step);
+    case MountOp::kConsole: return make_console(context, step);
+  }
+  return std::unexpected(Errno{EINVAL});
+}
+
+bool may_be_missing(const MountStep& step, Errno error, Operation operation) {
+  bool absent = error.value == ENOENT || error.value == ENOTDIR;
+  return step.if_missing == IfMissing::kSkip && absent && operation == Operation::kResolveTarget;
+}
+
+}  // namespace
+
+ErrnoOr<> run_mount_steps(ChildContext& context, plan::Phase phase) {
+  const auto& steps = context.plan->mounts.steps;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].phase != phase) continue;
+    auto done = run_step(context, static_cast<int>(i), steps[i]);
+    if (done || may_be_missing(steps[i], done.error(), context.report->operation)) continue;
+    if (!steps[i].optional) return done;
+    if (i < 256) context.report->skipped[i / 64] |= std::uint64_t{1} << (i % 64);
+    context.report->log[0] = '\0';
+  }
+  forget_cached_parent(context);
+  return {};
+}
+
+}  // namespace caisson::linux

@@ -1,8 +1,9 @@
 // What the executor's parent and child sides share.
 //
 // The child builds the container from inside its new namespaces. It may run in its parent's memory
-// (CLONE_VM): so it allocates nothing, takes no lock, and reports through ChildReport. Everything it needs
-// is prepared by the parent in ChildContext; files of this floor named *_child.cc run there.
+// (CLONE_VM): so it allocates nothing, takes no lock, and reports through ChildReport. Everything
+// it needs is prepared by the parent in ChildContext; files of this floor named *_child.cc run
+// there.
 #pragma once
 
 #include <limits.h>
@@ -26,6 +27,7 @@ enum class ChildStep : std::int32_t {
   kJoinCgroup,
   kJoinNamespaces,
   kIdMaps,
+  kTimeNamespace,
   kBecomeRoot,
   kCgroupNamespace,
   kLoopback,
@@ -75,10 +77,10 @@ struct ChildReport {
   ChildStep step = ChildStep::kNone;
   std::int32_t index = -1;  // of the mount step, limit, sysctl... concerned
   Operation operation = Operation::kNone;
-  char object[PATH_MAX] = {};  // path or name concerned
-  char log[512] = {};          // what the kernel said of a file system context
-  std::int32_t launched = 0;   // 1: everything was ready and the launcher was about to run
-  std::int32_t init_pid = 0;   // set when the init is a grandchild
+  char object[PATH_MAX] = {};     // path or name concerned
+  char log[512] = {};             // what the kernel said of a file system context
+  std::int32_t launched = 0;      // 1: everything was ready and the launcher was about to run
+  std::int32_t init_pid = 0;      // set when the init is a grandchild
   std::uint64_t skipped[4] = {};  // bit n: optional or fallen-back mount step n, for notices
   std::int64_t begin_ns[static_cast<int>(ChildStep::kCount)] = {};
   std::int64_t end_ns[static_cast<int>(ChildStep::kCount)] = {};
@@ -95,13 +97,13 @@ struct ChildContext {
   const plan::ProcessPlan* process = nullptr;
   ChildReport* report = nullptr;
   bool timed = false;
-  bool user_namespace = false;     // a new or joined one: children of its root
-  bool sources_by_child = false;   // bind sources could not be opened by the parent
+  bool user_namespace = false;    // a new or joined one: children of its root
+  bool sources_by_child = false;  // bind sources could not be opened by the parent
 
-  int sync_fd = -1;                // our end of the conversation with the parent
-  int report_fd = -1;              // the launcher's stream of LaunchReport
-  int start_fd = -1;               // listening socket for the launcher, or -1
-  int launcher_fd = -1;            // sealed memfd with the launcher
+  int sync_fd = -1;      // our end of the conversation with the parent
+  int report_fd = -1;    // the launcher's stream of LaunchReport
+  int start_fd = -1;     // listening socket for the launcher, or -1
+  int launcher_fd = -1;  // sealed memfd with the launcher
   int launch_data_fd = -1;
   int console_socket = -1;
   int stdio[3] = {-1, -1, -1};
@@ -109,24 +111,31 @@ struct ChildContext {
   bool want_layers = false;
   std::vector<int> cgroup_task_fds;  // v1: opened "tasks" files
   std::vector<JoinNamespace> joins;
-  std::uint64_t unshare_flags = 0;   // namespaces that clone3 could not make
+  std::uint64_t unshare_flags = 0;  // namespaces that clone3 could not make
+  // Set when the namespaces are entered by an intermediate process, which then makes the init as
+  // its sibling: joined user and pid namespaces and time offsets act on children only.
+  bool intermediate = false;
+  std::uint64_t clone_flags = 0;       // of the process that spawn() makes
+  int cgroup_fd = -1;                  // v2 directory for that process
+  std::uint64_t init_clone_flags = 0;  // of the init that an intermediate process makes
+  int init_cgroup_fd = -1;
   bool new_session = true;
 
-  Fd root_tree;                      // detached clone of the root file system
-  std::vector<Fd> sources;           // per mount step: detached clone of its bind source
-  std::vector<Fd> id_map_namespaces; // per mount step: user namespace for an idmapped bind
-  const char* state_dir = nullptr;   // absolute path, under which the layers of a view are mounted
+  Fd root_tree;                       // detached clone of the root file system
+  std::vector<Fd> sources;            // per mount step: detached clone of its bind source
+  std::vector<Fd> id_map_namespaces;  // per mount step: user namespace for an idmapped bind
+  const char* state_dir = nullptr;    // absolute path, under which the layers of a view are mounted
 
-  sys::SignalSet signal_mask;        // to be restored for the program
-  std::vector<char*> argv, envp;     // for the launcher; argv[1] and home_slot are filled by the child
-  char control[16] = {};             // argv[0]
-  char program[PATH_MAX] = {};       // argv[1]
-  char home[PATH_MAX] = {};          // "HOME=..." when the plan asks for it
+  sys::SignalSet signal_mask;     // to be restored for the program
+  std::vector<char*> argv, envp;  // for the launcher; argv[1] and home_slot are filled by the child
+  char control[16] = {};          // argv[0]
+  char program[PATH_MAX] = {};    // argv[1]
+  char home[PATH_MAX] = {};       // "HOME=..." when the plan asks for it
   char scratch[PATH_MAX] = {};
 
   // State of the child while it builds.
-  int root_fd = -1;                  // the new root, attached
-  int layers_fd = -1;                // tmpfs that takes the changes of a machine view
+  int root_fd = -1;    // the new root, attached
+  int layers_fd = -1;  // tmpfs that takes the changes of a machine view
   int devpts_fd = -1;
   int null_mask_fd = -1, empty_mask_fd = -1;  // first masks, cloned for the next ones
   int pty_slave = -1;
@@ -135,12 +144,15 @@ struct ChildContext {
   int cached_parent_fd = -1;
 };
 
-// --- the child's side -------------------------------------------------------------------------------
+// --- the child's side
+// -------------------------------------------------------------------------------
 
 // Runs all steps of a container's init and never returns.
 [[noreturn]] void run_init_child(ChildContext& context);
 // Runs the steps of a process that joins a running container and never returns.
 [[noreturn]] void run_exec_child(ChildContext& context);
+// Enters namespaces, makes the init (or the joining process) as a child of the caller's parent.
+[[noreturn]] void run_intermediate_child(ChildContext& context, void (*next)(ChildContext&));
 
 // Steps, in their files (all return an errno and set context.report's object on failure).
 ErrnoOr<> prepare_root(ChildContext& context);
@@ -174,11 +186,10 @@ ErrnoOr<Fd> open_in_root(ChildContext& context, std::string_view path, Make make
 ErrnoOr<FdRef> parent_in_root(ChildContext& context, std::string_view path, const char*& name);
 void forget_cached_parent(ChildContext& context);
 
-// --- the parent's side ------------------------------------------------------------------------------
+// --- the parent's side
+// ------------------------------------------------------------------------------
 
 // Opens the source of a bind step as a detached clone of its mount.
 ErrnoOr<Fd> open_bind_source(const plan::MountStep& step);
-// The Error that a child's report stands for.
-Error child_error(const ChildReport& report, const plan::Plan& plan);
 
 }  // namespace caisson::linux

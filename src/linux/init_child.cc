@@ -1,5 +1,5 @@
-// What a container's first process does before its program: the steps, in order. Read top to bottom,
-// this is the start of a container seen from inside.
+// What a container's first process does before its program: the steps, in order. Read top to
+// bottom, this is the start of a container seen from inside.
 
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -24,7 +24,8 @@ struct Step {
   ErrnoOr<> (*run)(ChildContext&);
 };
 
-// --- conversation with the parent -------------------------------------------------------------------
+// --- conversation with the parent
+// -------------------------------------------------------------------
 
 ErrnoOr<> tell(ChildContext& context, char word) {
   TRY(sys::call(SYS_sendto, context.report_fd, &word, 1, MSG_NOSIGNAL, nullptr, 0));
@@ -56,15 +57,32 @@ void run_steps(ChildContext& context, const Step* begin, const Step* end) {
   }
 }
 
-// --- steps ------------------------------------------------------------------------------------------
+// --- steps
+// ------------------------------------------------------------------------------------------
 
 ErrnoOr<> write_text(ChildContext& context, const char* path, std::string_view text) {
   note(context, Operation::kWrite, path);
   return sys::write_control(sys::kCwd, path, text);
 }
 
+// Dispositions that the caller inherited as "ignored" are not for the container.
+void reset_signals() {
+  struct {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)();
+    std::uint64_t mask;
+  } defaults{};
+  for (int signal = 1; signal < 32; ++signal) {
+    if (signal != SIGKILL && signal != SIGSTOP) {
+      sys::raw(SYS_rt_sigaction, signal, &defaults, nullptr, 8);
+    }
+  }
+}
+
 ErrnoOr<> prepare(ChildContext& context) {
   TRY(sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  reset_signals();
   sys::raw(SYS_umask, 022);
   if (context.new_session) TRY(sys::setsid());
   for (int number = 0; number < 3; ++number) {
@@ -93,6 +111,7 @@ ErrnoOr<> join_cgroups(ChildContext& context) {
 }
 
 ErrnoOr<> join_namespaces(ChildContext& context) {
+  if (context.intermediate) return {};
   for (const auto& join : context.joins) {
     note(context, Operation::kNone, "", static_cast<int>(join.kind));
     TRY(sys::setns(join.fd, join.clone_flag));
@@ -118,6 +137,7 @@ ErrnoOr<> write_own_maps(ChildContext& context) {
 }
 
 ErrnoOr<> map_ids(ChildContext& context) {
+  if (context.intermediate) return {};
   switch (context.plan->namespaces.ids.method) {
     case plan::IdMapMethod::kNone: return {};
     case plan::IdMapMethod::kSingle: return write_own_maps(context);
@@ -241,7 +261,8 @@ ErrnoOr<> write_sysctls(ChildContext& context) {
   if (sysctls.empty()) return {};
   note(context, Operation::kMount, "proc");
   Fd proc = TRY(own_procfs(context));
-  Fd base = TRY(sys::openat2(proc, "sys", O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+  Fd base =
+      TRY(sys::openat2(proc, "sys", O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
   for (std::size_t i = 0; i < sysctls.size(); ++i) {
     note(context, Operation::kWrite, sysctls[i].key, static_cast<int>(i));
     Fd file = TRY(sys::openat2(base, sysctls[i].path.c_str(), O_WRONLY,
@@ -256,6 +277,11 @@ ErrnoOr<> launch(ChildContext& context) {
   TRY(sys::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
   context.report->launched = 1;
   return start_launcher(context);
+}
+
+ErrnoOr<> exec_console(ChildContext& context) {
+  TRY(open_exec_console(context));
+  return take_console(context);
 }
 
 constexpr Step kInitSteps[] = {
@@ -289,7 +315,8 @@ constexpr Step kInitSteps[] = {
 constexpr Step kExecSteps[] = {
     {ChildStep::kPrepare, prepare},
     {ChildStep::kJoinCgroup, join_cgroups},
-    {ChildStep::kConsole, open_exec_console},
+    {ChildStep::kBecomeRoot, become_root},
+    {ChildStep::kConsole, exec_console},
     {ChildStep::kLimits, apply_limits},
     {ChildStep::kScheduling, apply_scheduling},
     {ChildStep::kWorkingDirectory, enter_working_directory},
@@ -300,13 +327,72 @@ constexpr Step kExecSteps[] = {
     {ChildStep::kLauncher, launch},
 };
 
+// --- the intermediate process
+// -----------------------------------------------------------------------
+
+ErrnoOr<> die_with_parent(ChildContext&) {
+  TRY(sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  return {};
+}
+
+ErrnoOr<> enter_namespaces(ChildContext& context) {
+  context.intermediate = false;  // these steps are its own
+  auto done = join_namespaces(context);
+  if (done) done = map_ids(context);
+  if (done) done = become_root(context);
+  context.intermediate = true;
+  return done;
+}
+
+// time_namespaces(7): the offsets can be set only before the first process enters, so by
+// unshare(2).
+ErrnoOr<> make_time_namespace(ChildContext& context) {
+  const auto& namespaces = context.plan->namespaces;
+  if (namespaces.steps.empty() || !namespaces.is_new(NamespaceKind::kTime)) return {};
+  TRY(sys::unshare(0x80 /* CLONE_NEWTIME */));
+  for (const auto& [clock, offset] : namespaces.time_offsets) {
+    char text[64];
+    bool boot = clock == "boottime";
+    char* at = text;
+    for (char c : std::string_view(boot ? "boottime " : "monotonic ")) *at++ = c;
+    at = std::to_chars(at, at + 22, offset.seconds).ptr;
+    *at++ = ' ';
+    at = std::to_chars(at, at + 12, offset.nanoseconds).ptr;
+    TRY(write_text(context, "/proc/self/timens_offsets",
+                   std::string_view(text, static_cast<std::size_t>(at - text))));
+  }
+  return {};
+}
+
+constexpr Step kIntermediateSteps[] = {
+    {ChildStep::kPrepare, die_with_parent},
+    {ChildStep::kJoinNamespaces, enter_namespaces},
+    {ChildStep::kTimeNamespace, make_time_namespace},
+};
+
 }  // namespace
+
+void run_intermediate_child(ChildContext& context, void (*next)(ChildContext&)) {
+  run_steps(context, std::begin(kIntermediateSteps), std::end(kIntermediateSteps));
+  clone_args args{};
+  args.flags = context.init_clone_flags | std::uint64_t{CLONE_PARENT};
+  if (context.init_cgroup_fd >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<__u64>(static_cast<unsigned>(context.init_cgroup_fd));
+  }
+  auto pid = sys::call(SYS_clone3, &args, sizeof args);
+  if (!pid) fail(context, ChildStep::kJoinNamespaces, pid.error());
+  if (*pid == 0) next(context);
+  context.report->init_pid = static_cast<std::int32_t>(*pid);
+  sys::exit_process(0);
+}
 
 void note(ChildContext& context, Operation operation, std::string_view object, int index) {
   auto& report = *context.report;
   report.operation = operation;
   report.index = index;
-  std::size_t size = object.size() < sizeof report.object ? object.size() : sizeof report.object - 1;
+  std::size_t size =
+      object.size() < sizeof report.object ? object.size() : sizeof report.object - 1;
   if (size != 0) std::memcpy(report.object, object.data(), size);
   report.object[size] = '\0';
 }

@@ -1,5 +1,5 @@
-// What the launcher needs to know: one block in a memfd, written by the executor, read by the launcher.
-// The launcher has no libc; this header uses nothing but fixed-size integers.
+// What the launcher needs to know: one block in a memfd, written by the executor, read by the
+// launcher. The launcher has no libc; this header uses nothing but fixed-size integers.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +18,16 @@ struct LaunchHook {
 
 struct LaunchHeader {
   std::uint32_t magic = kLaunchMagic;
-  std::uint32_t size = 0;  // of the whole block
+  std::uint32_t size = 0;       // of the whole block
   std::int32_t report_fd = -1;  // stream of LaunchReport; closed by the execve(2) that succeeds
   std::int32_t start_fd = -1;   // listening socket; -1: do not wait
   std::uint32_t seccomp = 0;    // offset of the sock_filter array
   std::uint32_t seccomp_length = 0;  // instructions; 0: nothing to load here
   std::uint32_t seccomp_flags = 0;
   std::uint32_t exec_label = 0;  // offset of a string for /proc/thread-self/attr/exec; 0: none
-  std::uint32_t hooks = 0, hook_count = 0;  // offset of LaunchHook[hook_count]
+  std::uint32_t hooks = 0, hook_count = 0;              // offset of LaunchHook[hook_count]
   std::uint32_t hook_state = 0, hook_state_length = 0;  // state JSON for the hooks' stdin
-  std::uint64_t signal_mask = 0;  // restored before the program
+  std::uint64_t signal_mask = 0;                        // restored before the program
 };
 
 // Codes of LaunchReport::what.
@@ -41,14 +41,14 @@ enum class LaunchStep : std::int32_t { kRead = 1, kWait, kHook, kLabel, kSeccomp
 // Why execve(2) failed, beyond its errno.
 enum class ExecDiagnosis : std::int32_t {
   kNone = 0,
-  kMissing,             // the file itself is not there
+  kMissing,  // the file itself is not there
   kIsDirectory,
   kNotExecutable,       // no execute permission, or a noexec mount
   kWrongArchitecture,   // an ELF file for another machine
   kMissingInterpreter,  // its ELF interpreter or #! interpreter is not there: see detail
   kCarriageReturn,      // the #! line ends in CR LF
   kEmptyFile,
-  kUnknownFormat,       // neither ELF nor #!
+  kUnknownFormat,  // neither ELF nor #!
 };
 
 struct LaunchReport {
@@ -59,6 +59,7 @@ struct LaunchReport {
   ExecDiagnosis diagnosis{};
   std::uint32_t machine = 0;  // e_machine of a foreign ELF file
   char detail[256] = {};
+  char program[256] = {};  // the program's argv[0], for the text
 };
 
 }  // namespace caisson::linux

@@ -92,6 +92,9 @@ struct CreateRequest {
   Timeline* timeline = nullptr;
   // Called as soon as the process exists and before it can run the program: save its identity.
   std::function<Result<>(const ProcessHandle&)> on_process;
+  // The OCI state as JSON, for the stdin of startContainer hooks; asked for only when there are
+  // any.
+  std::function<std::string(const ProcessHandle&)> hook_state;
   // Called at prestart, createRuntime and createContainer when the plan has such hooks. The last
   // one must be run in the namespaces of the process given.
   std::function<Result<>(HookPhase, const ProcessHandle&)> run_hooks;
@@ -100,7 +103,8 @@ struct CreateRequest {
 struct CreateResult {
   ProcessHandle init;
   CgroupLocations cgroups;
-  Fd layers;  // open directory with one folder per view layer, see MountStep::layer
+  Strings notices;  // optional steps that this kernel refused, in words
+  Fd layers;        // open directory with one folder per view layer, see MountStep::layer
 };
 
 struct ExecRequest {
@@ -110,7 +114,7 @@ struct ExecRequest {
   Stdio stdio;
   int console_socket = -1;
   int preserve_fds = 0;
-  std::vector<NamespaceKind> skip_namespaces;
+  bool new_session = true;  // without a terminal: false keeps the caller's, for job control
   Timeline* timeline = nullptr;
 };
 

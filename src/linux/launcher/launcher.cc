@@ -1,9 +1,9 @@
 // The launcher: the last stage before a container's program, a few kilobytes without a libc.
 //
-// The process that builds a container runs our own executable, which must never be reachable from inside
-// (CVE-2019-5736). So it ends by executing this program from a sealed memfd: from then on /proc/PID/exe
-// names an anonymous file that nobody can change, and a container that waits for its start costs a few
-// pages instead of the whole runtime.
+// The process that builds a container runs our own executable, which must never be reachable from
+// inside (CVE-2019-5736). So it ends by executing this program from a sealed memfd: from then on
+// /proc/PID/exe names an anonymous file that nobody can change, and a container that waits for its
+// start costs a few pages instead of the whole runtime.
 //
 // Called as: argv[0] = number of the descriptor of the launch block, argv[1] = path of the program,
 // argv[2...] = the program's own argv. The environment is the program's.
@@ -11,7 +11,6 @@
 // Steps: read the block, wait for `start`, run startContainer hooks, set the LSM label, restore the
 // signal mask, load the seccomp filter, execve. A failure is reported as one LaunchReport.
 
-#include <cerrno>
 #include <elf.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -26,6 +25,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
@@ -71,8 +71,15 @@ void send(int fd, const LaunchReport& report) {
   if (fd >= 0) raw(SYS_sendto, fd, &report, sizeof report, MSG_NOSIGNAL, nullptr, 0);
 }
 
+void copy_text(char* to, std::size_t size, const char* from, std::size_t length) {
+  std::size_t i = 0;
+  for (; i + 1 < size && i < length && from[i] != '\0'; ++i) to[i] = from[i];
+  to[i] = '\0';
+}
+
 [[noreturn]] void give_up(const Launcher& launcher, LaunchReport report) {
   report.what = LaunchWhat::kFailed;
+  copy_text(report.program, sizeof report.program, launcher.argv[0], sizeof report.program);
   send(launcher.report_fd, report);
   leave(127);
 }
@@ -88,12 +95,6 @@ int parse_descriptor(const char* text) {
   int value = 0;
   for (; *text >= '0' && *text <= '9'; ++text) value = value * 10 + (*text - '0');
   return value;
-}
-
-void copy_text(char* to, std::size_t size, const char* from, std::size_t length) {
-  std::size_t i = 0;
-  for (; i + 1 < size && i < length && from[i] != '\0'; ++i) to[i] = from[i];
-  to[i] = '\0';
 }
 
 std::size_t length_of(const char* text) {
@@ -120,8 +121,8 @@ Launcher read_block(char** stack_argv, char** envp) {
   return launcher;
 }
 
-// Blocks until `start` connects; from then on failures are reported to it. The socket goes away with the
-// first connection, so that of two racing starts one fails.
+// Blocks until `start` connects; from then on failures are reported to it. The socket goes away
+// with the first connection, so that of two racing starts one fails.
 void wait_for_start(Launcher& launcher) {
   int listener = launcher.header->start_fd;
   if (listener < 0) return;
@@ -139,7 +140,8 @@ void wait_for_start(Launcher& launcher) {
   launcher.report_fd = static_cast<int>(connection);
 }
 
-// --- startContainer hooks --------------------------------------------------------------------------
+// --- startContainer hooks
+// --------------------------------------------------------------------------
 
 void collect(const char* strings, std::uint32_t count, const char** out) {
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -170,7 +172,8 @@ int state_file(const Launcher& launcher) {
   leave(127);
 }
 
-// Waits for the hook, at most its timeout; kills its group when that passes. Returns the wait status.
+// Waits for the hook, at most its timeout; kills its group when that passes. Returns the wait
+// status.
 int wait_for_hook(long pid, int pidfd, std::uint32_t timeout_s) {
   if (timeout_s != 0 && pidfd >= 0) {
     pollfd entry{pidfd, POLLIN, 0};
@@ -204,7 +207,8 @@ void run_hooks(const Launcher& launcher) {
       give_up(launcher, report);
     }
     long pidfd = raw(SYS_pidfd_open, pid, 0);
-    int status = wait_for_hook(pid, failed(pidfd) ? -1 : static_cast<int>(pidfd), hooks[i].timeout_s);
+    int status =
+        wait_for_hook(pid, failed(pidfd) ? -1 : static_cast<int>(pidfd), hooks[i].timeout_s);
     if (!failed(pidfd)) raw(SYS_close, pidfd);
     if (status != 0) {
       report.error = -status - 1;  // negative: a wait status, not an errno
@@ -213,13 +217,15 @@ void run_hooks(const Launcher& launcher) {
   }
 }
 
-// --- LSM label and seccomp -------------------------------------------------------------------------
+// --- LSM label and seccomp
+// -------------------------------------------------------------------------
 
 void set_label(const Launcher& launcher) {
   if (launcher.header->exec_label == 0) return;
   const char* label = launcher.block + launcher.header->exec_label;
   // Both LSM files exist only on a real procfs; attr/exec of our own thread.
-  long fd = raw(SYS_openat, AT_FDCWD, "/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  long fd =
+      raw(SYS_openat, AT_FDCWD, "/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
   if (failed(fd)) give_up(launcher, LaunchStep::kLabel, fd);
   long done = raw(SYS_write, fd, label, length_of(label));
   if (failed(done)) give_up(launcher, LaunchStep::kLabel, done);
@@ -237,7 +243,8 @@ void load_seccomp(const Launcher& launcher) {
   if (failed(done)) give_up(launcher, LaunchStep::kSeccomp, done);
 }
 
-// --- why execve failed -----------------------------------------------------------------------------
+// --- why execve failed
+// -----------------------------------------------------------------------------
 
 #if defined(__x86_64__)
 constexpr std::uint16_t kNativeMachine = EM_X86_64;
@@ -253,7 +260,8 @@ void diagnose_script(const char* text, std::size_t size, LaunchReport& report) {
   std::size_t at = 2;
   while (at < size && (text[at] == ' ' || text[at] == '\t')) ++at;
   std::size_t end = at;
-  while (end < size && text[end] != ' ' && text[end] != '\t' && text[end] != '\n' && text[end] != '\0') {
+  while (end < size && text[end] != ' ' && text[end] != '\t' && text[end] != '\n' &&
+         text[end] != '\0') {
     ++end;
   }
   bool carriage_return = end > at && text[end - 1] == '\r';
@@ -278,9 +286,11 @@ void diagnose_elf(int fd, const char* text, LaunchReport& report) {
   for (int i = 0; i < header.e_phnum && i < 64; ++i) {
     Elf64_Phdr segment;
     long at = static_cast<long>(header.e_phoff) + i * static_cast<long>(sizeof segment);
-    if (raw(SYS_pread64, fd, &segment, sizeof segment, at) != static_cast<long>(sizeof segment)) return;
+    if (raw(SYS_pread64, fd, &segment, sizeof segment, at) != static_cast<long>(sizeof segment))
+      return;
     if (segment.p_type != PT_INTERP) continue;
-    std::size_t size = segment.p_filesz < sizeof report.detail ? segment.p_filesz : sizeof report.detail - 1;
+    std::size_t size =
+        segment.p_filesz < sizeof report.detail ? segment.p_filesz : sizeof report.detail - 1;
     raw(SYS_pread64, fd, report.detail, size, segment.p_offset);
     report.detail[sizeof report.detail - 1] = '\0';
     if (!exists(report.detail)) report.diagnosis = ExecDiagnosis::kMissingInterpreter;

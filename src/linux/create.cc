@@ -1,0 +1,277 @@
+// Starts a container: the parent's side, read top to bottom in create_container().
+
+#include "base/clock.h"
+#include "linux/cgroup.h"
+#include "linux/executor.h"
+#include "linux/namespaces.h"
+#include "linux/spawn.h"
+#include "sys/file.h"
+#include "sys/mount.h"
+#include "sys/process.h"
+#include "sys/socket.h"
+
+namespace caisson::linux {
+namespace {
+
+using plan::CreateRequest;
+using plan::CreateResult;
+using plan::MountOp;
+using plan::NamespaceAction;
+using plan::NamespaceKind;
+
+// Building a container takes milliseconds; a file system that does not answer may hold it up.
+constexpr int kReadyTimeoutMs = 60'000;
+
+// Everything that is open for one start.
+struct Start {
+  explicit Start(CreateRequest& r, SharedReport report) : request(r), shared(std::move(report)) {}
+  CreateRequest& request;
+  SharedReport shared;
+  ChildContext context;
+  CgroupSet cgroups;
+  sys::SocketPair sockets;
+  Fd launcher, launch_data, start_socket;
+  NewProcess process;
+  CreateResult result;
+};
+
+// --- steps
+// ------------------------------------------------------------------------------------------
+
+Result<> prepare_context(Start& start) {
+  auto& context = start.context;
+  const auto& plan = *start.request.plan;
+  context.plan = &plan;
+  context.process = &plan.process;
+  context.report = start.shared.get();
+  context.timed = start.request.timeline != nullptr;
+  context.console_socket = start.request.console_socket;
+  context.stdio[0] = start.request.stdio.in;
+  context.stdio[1] = start.request.stdio.out;
+  context.stdio[2] = start.request.stdio.err;
+  context.preserve_fds = start.request.preserve_fds;
+  context.want_layers = start.request.want_layers;
+  context.state_dir = start.request.state_dir_path.c_str();
+  start.sockets = TRY_CTX(sys::socket_pair(), "make a socket pair");
+  context.report_fd = start.sockets.second.number();
+  return {};
+}
+
+Result<> make_cgroups(Start& start) {
+  start.cgroups = TRY(create_cgroups(start.request.plan->cgroup, *start.request.undo));
+  start.context.cgroup_task_fds = start.cgroups.task_fds;
+  start.context.cgroup_fd = start.cgroups.unified_fd;
+  start.result.cgroups = start.cgroups.locations;
+  return {};
+}
+
+Result<> open_namespaces(Start& start) {
+  auto& context = start.context;
+  const auto& namespaces = start.request.plan->namespaces;
+  context.joins = TRY(open_joined(namespaces));
+  bool joins_user = false;
+  for (const auto& step : namespaces.steps) {
+    bool joined = step.action == NamespaceAction::kJoin;
+    bool made = step.action == NamespaceAction::kNew;
+    if (joined && (step.kind == NamespaceKind::kUser || step.kind == NamespaceKind::kPid)) {
+      context.intermediate = true;
+    }
+    joins_user |= joined && step.kind == NamespaceKind::kUser;
+    if (!made) continue;
+    // The cgroup namespace is rooted where the process is when it is made: after it joined its
+    // cgroup.
+    if (step.kind == NamespaceKind::kCgroup)
+      context.unshare_flags = CLONE_NEWCGROUP;
+    else if (step.kind == NamespaceKind::kTime)
+      context.intermediate = true;
+    else
+      context.clone_flags |=
+          static_cast<std::uint64_t>(static_cast<unsigned>(clone_flag(step.kind)));
+  }
+  context.user_namespace = joins_user || namespaces.is_new(NamespaceKind::kUser);
+  return {};
+}
+
+// Bind sources are cloned here, in the caller's own mount namespace and with its rights, so that
+// the mapped root of a user namespace need not reach them. Without privilege the child does it.
+Result<> open_sources(Start& start) {
+  auto& context = start.context;
+  const auto& mounts = start.request.plan->mounts;
+  context.sources.resize(mounts.steps.size());
+  context.id_map_namespaces.resize(mounts.steps.size());
+  if (sys::geteuid() != 0) return {};
+  if (!mounts.root.machine_view) {
+    auto tree = sys::open_tree(sys::kCwd, mounts.root.path.c_str(), OPEN_TREE_CLONE | AT_RECURSIVE);
+    if (tree) {
+      context.root_tree = std::move(*tree);
+    } else if (tree.error().value != EPERM && tree.error().value != EINVAL) {
+      return std::unexpected(Error(tree.error())
+                                 .doing("open root file system ", mounts.root.path)
+                                 .where("root.path")
+                                 .cure("root.path must be an existing directory")
+                                 .step("root"));
+    }
+  }
+  for (std::size_t i = 0; i < mounts.steps.size(); ++i) {
+    const auto& step = mounts.steps[i];
+    if (!step.uid_mappings.empty()) {
+      context.id_map_namespaces[i] =
+          TRY(make_id_map_namespace(step.uid_mappings, step.gid_mappings));
+    }
+    if (step.op != MountOp::kBind) continue;
+    auto source = open_bind_source(step);
+    // Not privileged after all (root of an outer user namespace with locked mounts): the child
+    // tries.
+    if (!source && (source.error().value == EPERM || source.error().value == EINVAL)) continue;
+    if (!source && step.optional) continue;
+    if (!source) {
+      return std::unexpected(Error(source.error())
+                                 .doing("open mount source ", step.source)
+                                 .where(step.origin)
+                                 .cure("create the source on the host or correct the path")
+                                 .step("mounts")
+                                 .code("mount.source"));
+    }
+    context.sources[i] = std::move(*source);
+  }
+  return {};
+}
+
+Result<> open_launcher(Start& start) {
+  auto& context = start.context;
+  start.launcher = TRY(launcher_file());
+  start.launch_data = TRY_CTX(sys::memfd_create("caisson-launch"), "make the launch block");
+  context.launcher_fd = start.launcher.number();
+  context.launch_data_fd = start.launch_data.number();
+  if (start.request.wait_for_start) {
+    start.start_socket =
+        TRY_CTX(sys::listen_unix(FdRef(start.request.state_dir), "start"), "make the start socket");
+    context.start_fd = start.start_socket.number();
+  }
+  fill_arguments(context, start.request.plan->process, start.request.extra_env);
+  return {};
+}
+
+void intermediate_entry(ChildContext& context) { run_intermediate_child(context, run_init_child); }
+
+// Waits for the intermediate process to have made the init, and takes that over as our own child.
+Result<> adopt_init(Start& start, const Conversation& talk) {
+  NewProcess intermediate = std::move(start.process);
+  start.process = NewProcess();
+  bool ended =
+      TRY_CTX(sys::wait_readable(intermediate.pidfd(), kReadyTimeoutMs), "enter namespaces");
+  if (!ended) return std::unexpected(Error(Errno{ETIMEDOUT}).doing("enter namespaces"));
+  int pid = talk.context->report->init_pid;
+  if (pid == 0) {
+    auto event = next_event(talk, intermediate, 0, nullptr);
+    if (!event) return std::unexpected(std::move(event).error());
+    return std::unexpected(Error(Errno{ECHILD}).doing("enter namespaces"));
+  }
+  Fd pidfd = TRY_CTX(sys::pidfd_open(pid), "open the container's init");
+  start.process = NewProcess(pid, std::move(pidfd));
+  return {};
+}
+
+Result<> spawn_init(Start& start) {
+  auto& context = start.context;
+  if (!context.intermediate) {
+    // Sharing memory saves the copy of page tables; where ids must be mapped from outside, the
+    // child must be inspectable on its own.
+    Sharing sharing = context.user_namespace ? Sharing::kNothing : Sharing::kMemory;
+    start.process = TRY(spawn(context, sharing, run_init_child));
+    return {};
+  }
+  std::uint64_t user = context.clone_flags & CLONE_NEWUSER;
+  std::uint64_t rest = context.clone_flags & ~std::uint64_t{CLONE_NEWUSER};
+  int cgroup = std::exchange(context.cgroup_fd, -1);
+  context.clone_flags = user;
+  context.init_clone_flags = rest;
+  context.init_cgroup_fd = cgroup;
+  start.process = TRY(spawn(context, Sharing::kNothing, intermediate_entry));
+  return {};
+}
+
+Result<> converse(Start& start) {
+  auto& request = start.request;
+  Conversation talk{&start.context, start.sockets.first.ref(), request.plan, [&start] {
+                      auto stats = cgroup_stats(start.cgroups.locations);
+                      return stats ? stats->oom_kills.value_or(0) : 0;
+                    }};
+  // Ours is the only other end: its closing must be seen when the child dies.
+  start.sockets.second.reset();
+  auto method = request.plan->namespaces.ids.method;
+  if (method == plan::IdMapMethod::kDirect || method == plan::IdMapMethod::kHelpers) {
+    TRY(write_id_maps(start.process.pid(), request.plan->namespaces.ids));
+    TRY(say(talk, 'M'));
+  }
+  if (start.context.intermediate) TRY(adopt_init(start, talk));
+  plan::ProcessHandle handle;
+  handle.pid = start.process.pid();
+  handle.start_time = TRY_CTX(sys::process_start_time(handle.pid), "identify the container's init");
+  handle.pidfd = TRY_CTX(sys::dup_cloexec(start.process.pidfd()), "keep the init's pidfd");
+  if (request.on_process) TRY(request.on_process(handle));
+  LaunchBlock block{&request.plan->process,
+                    &request.plan->hooks.start_container,
+                    {},
+                    start.context.report_fd,
+                    start.context.start_fd};
+  if (!block.hooks->empty() && request.hook_state) block.hook_state = request.hook_state(handle);
+  TRY(write_launch_block(start.launch_data, block));
+  const auto& hooks = request.plan->hooks;
+  if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty()) {
+    auto event = TRY(next_event(talk, start.process, kReadyTimeoutMs, &start.result.layers));
+    if (event != Event::kHooksWanted)
+      return std::unexpected(Error(Errno{EPROTO}).doing("run hooks"));
+    for (auto phase : {plan::HookPhase::kPrestart, plan::HookPhase::kCreateRuntime,
+                       plan::HookPhase::kCreateContainer}) {
+      TRY(request.run_hooks(phase, handle));
+    }
+    TRY(say(talk, 'C'));
+  }
+  TRY(say(talk, 'G'));
+  auto event = TRY(next_event(talk, start.process, kReadyTimeoutMs, &start.result.layers));
+  bool expected = event == (request.wait_for_start ? Event::kWaiting : Event::kRunning);
+  if (!expected) return std::unexpected(Error(Errno{EPROTO}).doing("start the container's init"));
+  return {};
+}
+
+struct ParentStep {
+  std::string_view name;
+  Result<> (*run)(Start&);
+};
+
+constexpr ParentStep kSteps[] = {
+    {"prepare", prepare_context},
+    {"cgroups", make_cgroups},
+    {"open-namespaces", open_namespaces},
+    {"open-sources", open_sources},
+    {"launcher", open_launcher},
+    {"clone", spawn_init},
+    {"converse", converse},
+};
+
+}  // namespace
+
+ErrnoOr<Fd> open_bind_source(const plan::MountStep& step) {
+  unsigned flags = OPEN_TREE_CLONE | (step.recursive ? AT_RECURSIVE : 0) |
+                   (step.no_symlink_source ? AT_SYMLINK_NOFOLLOW : 0);
+  return sys::open_tree(sys::kCwd, step.source.c_str(), flags);
+}
+
+Result<CreateResult> create_container(CreateRequest& request) {
+  Start start(request, TRY(SharedReport::create()));
+  for (const auto& step : kSteps) {
+    std::int64_t begin = request.timeline != nullptr ? monotonic_ns() : 0;
+    auto done = step.run(start);
+    if (request.timeline != nullptr) {
+      request.timeline->step("parent", step.name, begin, monotonic_ns());
+    }
+    if (!done) return std::unexpected(std::move(done).error().step(step.name));
+  }
+  replay_times(*start.shared, request.timeline);
+  start.result.notices = notices_of(*start.shared, *request.plan);
+  start.result.init = start.process.release();
+  return std::move(start.result);
+}
+
+}  // namespace caisson::linux

@@ -1,0 +1,161 @@
+// Starts a further process in a running container.
+//
+// An intermediate process enters the container's namespaces through the init's pidfd, all in one
+// call, and makes the new process as our own child. Unlike a start it never shares our memory:
+// processes of the container can see it while it sets itself up, so it is also not dumpable
+// (CVE-2016-9962).
+
+#include "base/clock.h"
+#include "linux/cgroup.h"
+#include "linux/executor.h"
+#include "linux/namespaces.h"
+#include "linux/spawn.h"
+#include "sys/file.h"
+#include "sys/process.h"
+
+namespace caisson::linux {
+namespace {
+
+using plan::ExecRequest;
+using plan::NamespaceKind;
+
+constexpr int kReadyTimeoutMs = 60'000;
+
+// The kinds in which the init differs from us; entering an equal user namespace is an error, and
+// entering the others for nothing needs rights that a rootless caller may lack.
+ErrnoOr<std::vector<JoinNamespace>> open_differing(const ExecRequest& request) {
+  constexpr std::pair<NamespaceKind, const char*> kFiles[] = {
+      {NamespaceKind::kUser, "user"},     {NamespaceKind::kMount, "mnt"},
+      {NamespaceKind::kPid, "pid"},       {NamespaceKind::kNetwork, "net"},
+      {NamespaceKind::kIpc, "ipc"},       {NamespaceKind::kUts, "uts"},
+      {NamespaceKind::kCgroup, "cgroup"}, {NamespaceKind::kTime, "time"}};
+  std::vector<JoinNamespace> joins;
+  Fd theirs = TRY(sys::openat(sys::kCwd, cat("/proc/", request.init->pid, "/ns").c_str(),
+                              O_PATH | O_DIRECTORY));
+  Fd ours = TRY(sys::openat(sys::kCwd, "/proc/self/ns", O_PATH | O_DIRECTORY));
+  for (auto [kind, file] : kFiles) {
+    auto fd = sys::openat(theirs, file, O_RDONLY);
+    if (!fd && fd.error().value == ENOENT) continue;
+    if (!fd) return std::unexpected(fd.error());
+    auto their_id = TRY(sys::fstat(*fd));
+    auto own_id = TRY(sys::fstatat(ours, file));
+    if (their_id.st_ino == own_id.st_ino) continue;
+    joins.push_back({kind, clone_flag(kind), std::move(*fd)});
+  }
+  // /proc/PID may have been another process: the pidfd tells whether ours is still alive.
+  TRY(sys::pidfd_send_signal(request.init->pidfd, 0));
+  return joins;
+}
+
+void intermediate_entry(ChildContext& context) {
+  sys::raw(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+  run_intermediate_child(context, run_exec_child);
+}
+
+struct Exec {
+  explicit Exec(ExecRequest& r, SharedReport report) : request(r), shared(std::move(report)) {}
+  ExecRequest& request;
+  SharedReport shared;
+  plan::Plan no_plan;
+  ChildContext context;
+  CgroupSet cgroups;
+  sys::SocketPair sockets;
+  Fd launcher, launch_data;
+  NewProcess process;
+};
+
+Result<> prepare(Exec& exec) {
+  auto& context = exec.context;
+  context.plan = &exec.no_plan;
+  context.process = exec.request.process;
+  context.report = exec.shared.get();
+  context.timed = exec.request.timeline != nullptr;
+  context.console_socket = exec.request.console_socket;
+  context.stdio[0] = exec.request.stdio.in;
+  context.stdio[1] = exec.request.stdio.out;
+  context.stdio[2] = exec.request.stdio.err;
+  context.preserve_fds = exec.request.preserve_fds;
+  context.new_session = exec.request.process->terminal || exec.request.new_session;
+  exec.sockets = TRY_CTX(sys::socket_pair(), "make a socket pair");
+  context.report_fd = exec.sockets.second.number();
+  return {};
+}
+
+Result<> open_container(Exec& exec) {
+  auto& context = exec.context;
+  exec.cgroups = TRY(open_cgroups(exec.request.cgroups, exec.request.init->pid));
+  context.cgroup_task_fds = exec.cgroups.task_fds;
+  context.init_cgroup_fd = exec.cgroups.unified_fd;
+  context.joins = TRY_CTX(open_differing(exec.request), "open the container's namespaces");
+  for (const auto& join : context.joins)
+    context.user_namespace |= join.kind == NamespaceKind::kUser;
+  context.intermediate = true;
+  return {};
+}
+
+Result<> open_launcher(Exec& exec) {
+  auto& context = exec.context;
+  exec.launcher = TRY(launcher_file());
+  exec.launch_data = TRY_CTX(sys::memfd_create("caisson-launch"), "make the launch block");
+  context.launcher_fd = exec.launcher.number();
+  context.launch_data_fd = exec.launch_data.number();
+  LaunchBlock block;
+  block.process = exec.request.process;
+  block.report_fd = context.report_fd;
+  TRY(write_launch_block(exec.launch_data, block));
+  fill_arguments(context, *exec.request.process, {});
+  return {};
+}
+
+Result<> spawn_process(Exec& exec) {
+  exec.process = TRY(spawn(exec.context, Sharing::kNothing, intermediate_entry));
+  return {};
+}
+
+Result<> converse(Exec& exec) {
+  Conversation talk{&exec.context, exec.sockets.first.ref(), &exec.no_plan, {}};
+  exec.sockets.second.reset();
+  bool ended =
+      TRY_CTX(sys::wait_readable(exec.process.pidfd(), kReadyTimeoutMs), "enter the container");
+  if (!ended) return std::unexpected(Error(Errno{ETIMEDOUT}).doing("enter the container"));
+  int pid = exec.shared.get()->init_pid;
+  if (pid == 0) {
+    auto event = next_event(talk, exec.process, 0, nullptr);
+    if (!event) return std::unexpected(std::move(event).error());
+    return std::unexpected(Error(Errno{ECHILD}).doing("enter the container"));
+  }
+  Fd pidfd = TRY_CTX(sys::pidfd_open(pid), "open the new process");
+  exec.process = NewProcess(pid, std::move(pidfd));
+  TRY(say(talk, 'G'));
+  TRY(next_event(talk, exec.process, kReadyTimeoutMs, nullptr));
+  return {};
+}
+
+struct ParentStep {
+  std::string_view name;
+  Result<> (*run)(Exec&);
+};
+
+constexpr ParentStep kSteps[] = {
+    {"prepare", prepare},        {"open-container", open_container},
+    {"launcher", open_launcher}, {"clone", spawn_process},
+    {"converse", converse},
+};
+
+}  // namespace
+
+Result<plan::ProcessHandle> exec_in_container(ExecRequest& request) {
+  Exec exec(request, TRY(SharedReport::create()));
+  for (const auto& step : kSteps) {
+    std::int64_t begin = request.timeline != nullptr ? monotonic_ns() : 0;
+    auto done = step.run(exec);
+    if (request.timeline != nullptr) {
+      request.timeline->step("parent", step.name, begin, monotonic_ns());
+    }
+    if (!done) return std::unexpected(std::move(done).error().step(step.name));
+  }
+  replay_times(*exec.shared, request.timeline);
+  return exec.process.release();
+}
+
+}  // namespace caisson::linux

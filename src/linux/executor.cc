@@ -1,0 +1,96 @@
+#include "linux/executor.h"
+
+#include <cstring>
+
+#include "linux/cgroup.h"
+#include "linux/child_report.h"
+#include "linux/host_facts.h"
+#include "sys/file.h"
+#include "sys/mount.h"
+#include "sys/process.h"
+#include "sys/socket.h"
+
+namespace caisson::linux {
+namespace {
+
+using plan::CgroupLocations;
+
+Result<> ignore_missing(ErrnoOr<> done, std::string_view what, const std::string& target) {
+  if (done || done.error().value == ENOENT || done.error().value == EINVAL) return {};
+  return std::unexpected(Error(done.error()).doing(what, " ", target));
+}
+
+class LinuxExecutor final : public plan::Executor {
+ public:
+  Result<plan::HostFacts> host_facts(bool for_view) override { return read_host_facts(for_view); }
+
+  Result<plan::CreateResult> create(plan::CreateRequest& request) override {
+    return create_container(request);
+  }
+  Result<plan::ProcessHandle> exec(plan::ExecRequest& request) override {
+    return exec_in_container(request);
+  }
+
+  Result<> start(FdRef state_dir, int timeout_ms) override {
+    auto connection = sys::connect_unix(state_dir, "start");
+    if (!connection) {
+      return std::unexpected(Error(connection.error())
+                                 .doing("reach the container's waiting init")
+                                 .cure("it has ended or was started already; see its state"));
+    }
+    // The name goes first: whoever finds it gone knows that the start was tried.
+    (void)sys::unlinkat(state_dir, "start");
+    bool answered =
+        TRY_CTX(sys::wait_readable(*connection, timeout_ms), "wait for the container's init");
+    if (!answered) {
+      return std::unexpected(
+          Error(Errno{ETIMEDOUT}).doing("start the container's program").step("exec"));
+    }
+    auto message = TRY_CTX(sys::receive_message(*connection, sizeof(LaunchReport)),
+                           "hear from the container's init");
+    if (message.data.size() != sizeof(LaunchReport)) return {};  // closed by a successful execve
+    LaunchReport report;
+    std::memcpy(&report, message.data.data(), sizeof report);
+    return std::unexpected(launch_error(report, report.program));
+  }
+
+  Result<std::vector<int>> processes(const CgroupLocations& cgroups) override {
+    return cgroup_processes(cgroups);
+  }
+  Result<> kill_all(const CgroupLocations& cgroups, int signal) override {
+    return cgroup_kill_all(cgroups, signal);
+  }
+  Result<> freeze(const CgroupLocations& cgroups, int timeout_ms) override {
+    return cgroup_freeze(cgroups, timeout_ms);
+  }
+  Result<> thaw(const CgroupLocations& cgroups, int timeout_ms) override {
+    return cgroup_thaw(cgroups, timeout_ms);
+  }
+  Result<bool> frozen(const CgroupLocations& cgroups) override { return cgroup_frozen(cgroups); }
+  Result<plan::Stats> stats(const CgroupLocations& cgroups) override {
+    return cgroup_stats(cgroups);
+  }
+
+  Result<> undo(const plan::Undo& change) override {
+    switch (change.kind) {
+      case plan::Undo::Kind::kRemoveCgroup: return remove_cgroup(change.target);
+      case plan::Undo::Kind::kUnlink:
+        return ignore_missing(sys::unlinkat(sys::kCwd, change.target.c_str()), "remove",
+                              change.target);
+      case plan::Undo::Kind::kRemoveDirectory:
+        return ignore_missing(sys::unlinkat(sys::kCwd, change.target.c_str(), AT_REMOVEDIR),
+                              "remove", change.target);
+      case plan::Undo::Kind::kUnmount:
+        return ignore_missing(
+            sys::umount(change.target.c_str(), MNT_DETACH | 8 /* UMOUNT_NOFOLLOW */), "unmount",
+            change.target);
+    }
+    return {};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<plan::Executor> make_executor() { return std::make_unique<LinuxExecutor>(); }
+
+}  // namespace caisson::linux

@@ -1,0 +1,16 @@
+// The executor that carries plans out on the host's kernel.
+#pragma once
+
+#include <memory>
+
+#include "plan/executor.h"
+
+namespace caisson::linux {
+
+std::unique_ptr<plan::Executor> make_executor();
+
+// The two that are long enough for files of their own: create.cc, exec.cc.
+Result<plan::CreateResult> create_container(plan::CreateRequest& request);
+Result<plan::ProcessHandle> exec_in_container(plan::ExecRequest& request);
+
+}  // namespace caisson::linux

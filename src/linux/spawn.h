@@ -1,0 +1,96 @@
+// What a start and an exec have in common on the parent's side: shared memory, the launcher, the
+// conversation with the new process until it runs its program.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "linux/child.h"
+#include "linux/child_report.h"
+#include "plan/executor.h"
+#include "sys/socket.h"
+
+namespace caisson::linux {
+
+// Memory that parent and child both see, whatever kind of clone made the child.
+class SharedReport {
+ public:
+  static Result<SharedReport> create();
+  SharedReport(SharedReport&& other) noexcept : report_(std::exchange(other.report_, nullptr)) {}
+  SharedReport& operator=(SharedReport&&) = delete;
+  ~SharedReport();
+  ChildReport& operator*() const { return *report_; }
+  ChildReport* get() const { return report_; }
+
+ private:
+  explicit SharedReport(ChildReport* report) : report_(report) {}
+  ChildReport* report_;
+};
+
+// The launcher's bytes in a sealed memfd that nobody can change.
+Result<Fd> launcher_file();
+
+// The launch block for a process, to be written to the memfd that the launcher reads.
+struct LaunchBlock {
+  const plan::ProcessPlan* process = nullptr;
+  const std::vector<spec::Hook>* hooks = nullptr;  // startContainer
+  std::string hook_state;
+  int report_fd = -1;
+  int start_fd = -1;
+};
+Result<> write_launch_block(FdRef file, const LaunchBlock& block);
+
+// argv and envp of the launcher in `context`; strings of `process` and `extra_env` must outlive it.
+void fill_arguments(ChildContext& context, const plan::ProcessPlan& process,
+                    const plan::Strings& extra_env);
+
+// A process under construction: killed and reaped when this goes away before release().
+class NewProcess {
+ public:
+  NewProcess() = default;
+  NewProcess(int pid, Fd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+  NewProcess(NewProcess&& other) noexcept
+      : pid_(std::exchange(other.pid_, 0)), pidfd_(std::move(other.pidfd_)) {}
+  NewProcess& operator=(NewProcess&& other) noexcept {
+    std::swap(pid_, other.pid_);
+    std::swap(pidfd_, other.pidfd_);
+    return *this;
+  }
+  ~NewProcess() { kill_and_reap(); }
+  int pid() const { return pid_; }
+  const Fd& pidfd() const { return pidfd_; }
+  plan::ProcessHandle release();
+  // Ends it; its wait status, if it was ours to reap.
+  void kill_and_reap();
+
+ private:
+  int pid_ = 0;
+  Fd pidfd_;
+};
+
+enum class Sharing { kMemory, kNothing };
+// Makes the child. With kMemory it runs `entry` on a stack of its own in our memory; the stack is
+// kept until the child has executed the launcher or ended.
+Result<NewProcess> spawn(ChildContext& context, Sharing sharing, void (*entry)(ChildContext&));
+
+// Our end of the conversation.
+struct Conversation {
+  ChildContext* context = nullptr;
+  FdRef socket;
+  const plan::Plan* plan = nullptr;  // for the texts of errors; empty plan for exec
+  // OOM kills so far in the new process's cgroups, to tell why it died; may be empty.
+  std::function<std::uint64_t()> oom_kills;
+};
+enum class Event { kHooksWanted, kWaiting, kRunning };
+// Waits for what comes next; an error of the child or the launcher is ours. Bounded by
+// `timeout_ms`. A message with a descriptor (the layers of a view) is put into `layers`.
+Result<Event> next_event(const Conversation& talk, const NewProcess& process, int timeout_ms,
+                         Fd* layers);
+Result<> say(const Conversation& talk, char word);
+
+// Reports the child's step times.
+void replay_times(const ChildReport& report, plan::Timeline* timeline);
+
+}  // namespace caisson::linux

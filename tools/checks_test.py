@@ -136,8 +136,8 @@ class BinaryTest(unittest.TestCase):
 """
     DYNAMIC = " 0x000000006ffffffb (FLAGS_1)            Flags: NOW PIE\n"
 
-    def problems(self, headers=HEADERS, segments=SEGMENTS, dynamic=DYNAMIC, size=1):
-        return check_binary.problems_of(headers, segments, dynamic, size)
+    def problems(self, headers=HEADERS, segments=SEGMENTS, dynamic=DYNAMIC, symbols="", size=1):
+        return check_binary.problems_of(headers, segments, dynamic, symbols, size)
 
     def test_accepts_a_hardened_static_pie(self):
         self.assertEqual(self.problems(), [])
@@ -151,6 +151,8 @@ class BinaryTest(unittest.TestCase):
         self.assertIn("executable stack", self.problems(segments=stack)[0])
         code = self.SEGMENTS.replace("R E", "RWE")
         self.assertIn("writable and executable", self.problems(segments=code)[0])
+        symbols = "1: 00 29 FUNC LOCAL DEFAULT 6 _GLOBAL__sub_I_table"
+        self.assertIn("static constructor", self.problems(symbols=symbols)[0])
         self.assertIn("bytes", self.problems(size=10**8)[0])
 
 

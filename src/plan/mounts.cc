@@ -205,6 +205,9 @@ bool Compiler::substitute_host_tree() {
 }
 
 void Compiler::filesystem_options() {
+  // Nothing is below a new mount: the recursive words are as good as the plain ones.
+  step.attr_set = (step.attr_set & ~step.recursive_clear) | step.recursive_set;
+  step.recursive_set = step.recursive_clear = 0;
   if ((step.attr_set & MOUNT_ATTR_RDONLY) != 0 && !is_pseudo(mount.type)) {
     step.options.push_back({"ro", ""});
   }

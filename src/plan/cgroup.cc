@@ -32,7 +32,6 @@ bool lists(std::string_view controllers, std::string_view name) {
 }
 
 // --- where
-// -------------------------------------------------------------------------------------------
 
 struct Place {
   std::string path;        // clean, absolute
@@ -129,7 +128,6 @@ CgroupDirectory* find_v2(CgroupPlan& plan, std::string_view controller) {
 }
 
 // --- what
-// --------------------------------------------------------------------------------------------
 
 Error no_controller(const Input& in, std::string_view controller, std::string_view field) {
   Error error = unsupported(cat("there is no cgroup controller ", controller,

@@ -152,8 +152,9 @@ std::vector<CgroupDevice> device_rules(const spec::Resources& resources) {
   std::vector<CgroupDevice> rules;
   rules.push_back({false, 'a', {}, {}, "rwm"});
   for (const spec::DeviceRule& rule : resources.devices) {
-    rules.push_back(
-        {rule.allow, rule.type, rule.major, rule.minor, rule.access.empty() ? "rwm" : rule.access});
+    CgroupDevice next{rule.allow, rule.type, rule.major, rule.minor,
+                      rule.access.empty() ? "rwm" : rule.access};
+    if (next != rules.back()) rules.push_back(std::move(next));
   }
   // Last, so that no rule of the spec takes away what every program counts on. Making nodes of any
   // kind is harmless without the right to open them.

@@ -37,11 +37,14 @@ std::string attribute_changes(std::uint64_t set, std::uint64_t clear, std::strin
       if (!name.empty()) append(out, out.empty() ? "" : ",", sign, prefix, name);
     }
   };
+  constexpr std::uint64_t kAtime = MOUNT_ATTR__ATIME;
   add(set, "");
-  // A new access time mode clears the field first; that is no change of its own.
-  const bool new_mode =
-      (clear & MOUNT_ATTR__ATIME) == MOUNT_ATTR__ATIME && (set & MOUNT_ATTR__ATIME) != 0;
-  add(new_mode ? clear & ~std::uint64_t{MOUNT_ATTR__ATIME} : clear, "-");
+  if ((clear & kAtime) == kAtime) {
+    // The field is cleared for every mode; relatime is the mode without a bit.
+    if ((set & kAtime) == 0) append(out, out.empty() ? "" : ",", prefix, "relatime");
+    clear &= ~kAtime;
+  }
+  add(clear, "-");
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include "plan/capabilities.h"
 #include "plan/passes.h"
 #include "plan/process_tables.h"
+#include "plan/seccomp.h"
 
 namespace caisson::plan {
 namespace {
@@ -123,6 +124,16 @@ Result<std::vector<std::uint64_t>> plan_cpus(const std::string& list, std::strin
   return *std::move(cpus);
 }
 
+Result<SeccompPlan> plan_seccomp(const Input& in) {
+  if (!in.os.seccomp) return SeccompPlan{};
+  SeccompPlan plan = TRY(compile_seccomp(*in.os.seccomp, native_arch()));
+  if (!plan.unknown_syscalls.empty()) {
+    in.notices.push_back(cat("linux.seccomp: unknown system calls are skipped: ",
+                             join(plan.unknown_syscalls, ", ")));
+  }
+  return plan;
+}
+
 }  // namespace
 
 Result<ProcessPlan> plan_process(const Input& in, const spec::Process& process,
@@ -136,6 +147,7 @@ Result<ProcessPlan> plan_process(const Input& in, const spec::Process& process,
                                         grantable_capabilities(in, namespaces), in.notices);
   TRY(plan_attributes(in, process, plan));
   TRY(plan_labels(process, in.host, plan));
+  plan.seccomp = TRY(plan_seccomp(in));
   plan.no_new_privileges = process.no_new_privileges;
   plan.terminal = process.terminal;
   if (process.terminal && process.console_size) {

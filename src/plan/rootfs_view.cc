@@ -105,7 +105,6 @@ bool View::is_overridden(std::string_view path) const {
 }
 
 // --- with privilege
-// ----------------------------------------------------------------------------------
 
 void View::add_whole_root() {
   overlay("/", "root");
@@ -136,7 +135,6 @@ void View::add_mount_of_host(const HostMount& mount) {
 }
 
 // --- piece by piece
-// ----------------------------------------------------------------------------------
 
 void View::add_entries(const std::string& directory) {
   auto found = entries_.find(directory);
@@ -147,7 +145,16 @@ void View::add_entries(const std::string& directory) {
   std::vector<const DirectoryEntry*> sorted = found->second;
   std::ranges::sort(sorted, {},
                     [](const DirectoryEntry* entry) -> const std::string& { return entry->path; });
-  for (const DirectoryEntry* entry : sorted) add_entry(*entry);
+  bool has_files = false;
+  for (const DirectoryEntry* entry : sorted) {
+    has_files |= entry->type != 'd' && entry->type != 'l';
+    add_entry(*entry);
+  }
+  if (has_files && directory != "/") {
+    in_.notices.push_back(
+        cat("view: mounts below ", directory,
+            " keep it from being copied on write: files directly in it can only be read"));
+  }
 }
 
 void View::add_entry(const DirectoryEntry& entry) {
@@ -178,7 +185,6 @@ void View::add_directory(const std::string& path, bool readable) {
 }
 
 // --- steps
-// -------------------------------------------------------------------------------------------
 
 MountStep View::step(MountOp op, std::string_view path) const {
   MountStep out;
@@ -216,7 +222,6 @@ void View::empty_directory(std::string_view path) {
 }
 
 // --- fresh
-// -------------------------------------------------------------------------------------------
 
 struct Fresh {
   std::string_view path, type;

@@ -20,6 +20,15 @@ HostFacts root_host(CgroupMode mode);
 // User 1000 on a v2 host without delegated cgroups.
 HostFacts user_host();
 
+// A view of this machine running sh, as the command line asks for it; in a user namespace with one
+// id or without.
+spec::ContainerSpec view_spec(bool user_namespace);
+// One file system for all but what every machine mounts; usr-merged.
+void add_simple_mounts(HostFacts& host);
+// /home and a data disk of their own, a read-only medium, a mounted file, a directory hidden by a
+// later mount, a FUSE file system of somebody else.
+void add_many_mounts(HostFacts& host);
+
 Options test_options();
 
 }  // namespace caisson::plan::testing

@@ -123,6 +123,79 @@ HostFacts user_host() {
   return host;
 }
 
+spec::ContainerSpec view_spec(bool user_namespace) {
+  spec::ContainerSpec spec = user_namespace ? rootless_spec() : default_spec();
+  spec.bundle.clear();
+  spec.root.reset();
+  spec.root_source = spec::RootSource::kMachineView;
+  spec.mounts.clear();
+  return spec;
+}
+
+namespace {
+
+void mount(HostFacts& host, int id, int parent, const char* path, const char* type,
+           const char* source = "none") {
+  HostMount each;
+  each.id = id;
+  each.parent_id = parent;
+  each.root = "/";
+  each.mount_point = path;
+  each.fs_type = type;
+  each.source = source;
+  host.mounts.push_back(each);
+}
+
+void entry(HostFacts& host, const char* path, char type = 'd', const char* link = "") {
+  host.root_entries.push_back({path, type, link, true});
+}
+
+}  // namespace
+
+void add_simple_mounts(HostFacts& host) {
+  mount(host, 22, 27, "/proc", "proc");
+  mount(host, 23, 27, "/sys", "sysfs");
+  mount(host, 24, 27, "/dev", "devtmpfs");
+  mount(host, 25, 24, "/dev/shm", "tmpfs");
+  mount(host, 27, 1, "/", "ext4", "/dev/vda1");
+  mount(host, 28, 27, "/run", "tmpfs");
+  mount(host, 29, 23, "/sys/fs/cgroup", "cgroup2");
+  for (const char* path : {"/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys",
+                           "/tmp", "/usr", "/var"}) {
+    entry(host, path);
+  }
+  entry(host, "/bin", 'l', "usr/bin");
+  entry(host, "/lib", 'l', "usr/lib");
+  entry(host, "/swapfile", 'f');
+  host.current_directory = "/home/ann";
+}
+
+void add_many_mounts(HostFacts& host) {
+  add_simple_mounts(host);
+  mount(host, 30, 27, "/home", "xfs", "/dev/vdb1");
+  mount(host, 31, 27, "/srv/data/old", "ext4", "/dev/vdc1");
+  mount(host, 32, 27, "/srv/data", "ext4", "/dev/vdd1");  // hides the one before
+  mount(host, 33, 27, "/media/disc", "iso9660", "/dev/sr0");
+  host.mounts.back().readonly = true;
+  mount(host, 34, 27, "/etc/machine-id", "tmpfs");
+  host.mounts.back().is_directory = false;
+  mount(host, 35, 30, "/home/bob/cloud", "fuse.sshfs", "bob@cloud:");
+  host.mounts.back().readable = false;
+  mount(host, 36, 27, "/var/lib/nfs/rpc_pipefs", "rpc_pipefs");
+  mount(host, 37, 28, "/run/user/1000", "tmpfs");
+  mount(host, 38, 27, "/tmp", "tmpfs");
+  for (const char* path :
+       {"/srv", "/media", "/srv/data", "/srv/www", "/media/disc", "/home/ann", "/home/bob",
+        "/home/bob/cloud", "/home/bob/notes", "/var/lib", "/var/tmp", "/var/lib/nfs",
+        "/var/lib/apt", "/var/lib/nfs/rpc_pipefs", "/var/lib/nfs/sm", "/etc/ssl"}) {
+    entry(host, path);
+  }
+  entry(host, "/etc/passwd", 'f');
+  entry(host, "/etc/machine-id", 'f');
+  entry(host, "/var/run", 'l', "/run");
+  host.current_directory = "/tmp/project";
+}
+
 Options test_options() {
   Options options;
   options.id = options.default_cgroup_name = "web";

@@ -33,6 +33,25 @@ ErrnoOr<> remove_children(FdRef dir, std::uint64_t device) {
   return {};
 }
 
+// Calls `visit` with name and type of every entry but "." and "..".
+template <typename Visit>
+ErrnoOr<> for_each_entry(FdRef dir, Visit visit) {
+  alignas(8) char buffer[8192];
+  TRY(call(SYS_lseek, dir.number(), 0, SEEK_SET));
+  for (;;) {
+    auto bytes =
+        static_cast<std::size_t>(TRY(call(SYS_getdents64, dir.number(), buffer, sizeof buffer)));
+    if (bytes == 0) return {};
+    for (std::size_t at = 0; at < bytes;) {
+      DirectoryRecord record;
+      std::memcpy(&record, buffer + at, sizeof record);
+      std::string_view name = buffer + at + kNameOffset;
+      if (name != "." && name != "..") visit(name, record.type);
+      at += record.length;
+    }
+  }
+}
+
 }  // namespace
 
 ErrnoOr<std::string> read_all(FdRef file, std::size_t limit) {
@@ -104,20 +123,16 @@ ErrnoOr<> make_directories(const std::string& path, std::uint32_t mode) {
 
 ErrnoOr<std::vector<std::string>> list_directory(FdRef dir) {
   std::vector<std::string> names;
-  alignas(8) char buffer[8192];
-  TRY(call(SYS_lseek, dir.number(), 0, SEEK_SET));
-  for (;;) {
-    auto bytes =
-        static_cast<std::size_t>(TRY(call(SYS_getdents64, dir.number(), buffer, sizeof buffer)));
-    if (bytes == 0) return names;
-    for (std::size_t at = 0; at < bytes;) {
-      DirectoryRecord record;
-      std::memcpy(&record, buffer + at, sizeof record);
-      std::string_view name = buffer + at + kNameOffset;
-      if (name != "." && name != "..") names.emplace_back(name);
-      at += record.length;
-    }
-  }
+  TRY(for_each_entry(dir, [&](std::string_view name, unsigned char) { names.emplace_back(name); }));
+  return names;
+}
+
+ErrnoOr<std::vector<DirectoryName>> list_directory_types(FdRef dir) {
+  std::vector<DirectoryName> names;
+  TRY(for_each_entry(dir, [&](std::string_view name, unsigned char type) {
+    names.push_back({std::string(name), type});
+  }));
+  return names;
 }
 
 ErrnoOr<> remove_tree(FdRef dir, const char* path) {

@@ -116,6 +116,14 @@ inline ErrnoOr<> faccessat(FdRef dir, const char* path, int mode, int flags = 0)
   return call_void(439 /* faccessat2 */, dir.number(), path, mode, flags);
 }
 
+inline ErrnoOr<> setxattr(const char* path, const char* name, std::string_view value) {
+  return call_void(SYS_setxattr, path, name, value.data(), value.size(), 0);
+}
+// ENODATA when the file has no such attribute.
+inline ErrnoOr<> has_xattr(const char* path, const char* name) {
+  return call_void(SYS_getxattr, path, name, nullptr, 0);
+}
+
 inline ErrnoOr<std::size_t> read(FdRef file, void* buffer, std::size_t size) {
   return static_cast<std::size_t>(TRY(call_retry(SYS_read, file.number(), buffer, size)));
 }
@@ -145,6 +153,12 @@ ErrnoOr<std::string> readlink(FdRef dir, const char* path);
 ErrnoOr<> make_directories(const std::string& path, std::uint32_t mode);
 // Names in a directory without "." and "..", in the order that the kernel gives.
 ErrnoOr<std::vector<std::string>> list_directory(FdRef dir);
+struct DirectoryName {
+  std::string name;
+  unsigned char type = 0;  // DT_* of <dirent.h>; DT_UNKNOWN where the file system does not say
+};
+// The same with the kinds of the entries.
+ErrnoOr<std::vector<DirectoryName>> list_directory_types(FdRef dir);
 // Removes a directory tree without following links or crossing onto other file systems. Missing is fine.
 ErrnoOr<> remove_tree(FdRef dir, const char* path);
 

@@ -1,0 +1,282 @@
+#include "linux/cgroup.h"
+
+#include <algorithm>
+
+#include "linux/cgroup_files.h"
+#include "linux/cgroup_mark.h"
+#include "linux/device_program.h"
+#include "sys/file.h"
+
+namespace caisson::linux {
+namespace {
+
+// One directory of the plan on its way into the set.
+struct Target {
+  const plan::CgroupDirectory* step = nullptr;
+  std::string path;
+  bool existed = false;
+  bool made = false;
+  bool skipped = false;
+  std::string not_enabled;  // v2: why controllers are missing, for errors
+};
+
+using Targets = std::vector<Target>;
+
+Error creation_error(Errno error, const Target& target) {
+  const char* cure = "Choose another linux.cgroupsPath.";
+  if (error.value == EACCES || error.value == EPERM) {
+    cure =
+        "Run as root, or have the cgroup delegated to this user: systemd-run --user --scope -p "
+        "Delegate=yes COMMAND.";
+  } else if (error.value == EROFS) {
+    cure = "Mount the cgroup file system writable.";
+  } else if (error.value == ENOENT) {
+    cure = "Mount the hierarchy, or leave out the limits that need it.";
+  } else if (error.value == EAGAIN) {
+    cure = "Raise cgroup.max.descendants or cgroup.max.depth of its parents.";
+  }
+  return Error(error)
+      .step("cgroup")
+      .doing("make cgroup ", target.path)
+      .cure(cure)
+      .code("cgroup.create");
+}
+
+// --- before anything is made ---
+
+Result<> refuse_used(const Target& target) {
+  std::vector<int> members;
+  TRY_CTX(collect_processes(target.path, members), "list the processes of ", target.path);
+  sort_unique(members);
+  if (!members.empty()) {
+    return std::unexpected(
+        Error::with_cause(EBUSY, cat("container's cgroup is not empty: ", members.size(),
+                                     " process(es) found"))
+            .step("cgroup")
+            .doing("use cgroup ", target.path)
+            .where("linux.cgroupsPath")
+            .cure("Choose another path, or end what runs there (first: process ", members.front(),
+                  ").")
+            .code("cgroup.used"));
+  }
+  auto frozen = cgroup_frozen({{target.step->controllers, target.path, target.step->v2}});
+  if (frozen.value_or(false)) {
+    return std::unexpected(Error::with_cause(EBUSY, "container's cgroup unexpectedly frozen")
+                               .step("cgroup")
+                               .doing("use cgroup ", target.path)
+                               .where("linux.cgroupsPath")
+                               .cure("Thaw it or choose another path.")
+                               .code("cgroup.used"));
+  }
+  return {};
+}
+
+Result<Targets> look(const plan::CgroupPlan& plan) {
+  Targets targets;
+  targets.reserve(plan.directories.size());
+  for (const auto& step : plan.directories) {
+    Target& target = targets.emplace_back();
+    target.step = &step;
+    target.path = step.path == "/" ? step.mount_point : cat(step.mount_point, step.path);
+    target.existed = sys::faccessat(sys::kCwd, target.path.c_str(), F_OK).has_value();
+    if (target.existed) TRY(refuse_used(target));
+  }
+  return targets;
+}
+
+Result<> register_undo(const Targets& targets, plan::UndoLog& undo) {
+  std::vector<plan::Undo> undos;
+  for (const auto& target : targets) {
+    if (!target.existed) undos.push_back({plan::Undo::Kind::kRemoveCgroup, target.path});
+  }
+  if (undos.empty()) return {};
+  return undo.record(undos);
+}
+
+// --- making ---
+
+ErrnoOr<> make_parent(const std::string& path, const plan::CgroupDirectory& step) {
+  if (path.size() < step.mount_point.size()) return std::unexpected(Errno{ENOENT});
+  auto made = sys::mkdirat(sys::kCwd, path.c_str(), 0755);
+  if (!made && made.error().value == ENOENT && path.size() > step.mount_point.size()) {
+    TRY(make_parent(split_path(path).first, step));
+    made = sys::mkdirat(sys::kCwd, path.c_str(), 0755);
+  }
+  if (!made && made.error().value == EEXIST) return {};
+  TRY(made);
+  mark(path);
+  if (step.inherit_cpuset) {
+    TRY(inherit_cpuset(path, step.mount_point));
+    let_children_inherit_cpuset(path);
+  }
+  return {};
+}
+
+ErrnoOr<> make_directory(const Target& target) {
+  // The parent may go between our making it and using it, with the last container that was in it.
+  constexpr int kAttempts = 16;
+  for (int attempt = 0;; ++attempt) {
+    auto made = sys::mkdirat(sys::kCwd, target.path.c_str(), 0755);
+    if (made || made.error().value != ENOENT || attempt == kAttempts) return made;
+    const std::string parent = split_path(target.path).first;
+    if (parent.size() <= target.step->mount_point.size()) return made;
+    TRY(make_parent(parent, *target.step));
+  }
+}
+
+Result<> make(Target& target) {
+  if (target.existed) return {};
+  auto made = make_directory(target);
+  target.made = made.has_value();
+  if (made && target.step->inherit_cpuset) {
+    made = inherit_cpuset(target.path, target.step->mount_point);
+  }
+  if (made) return {};
+  if (!target.step->required && is_refusal(made.error().value)) {
+    target.skipped = true;
+    return {};
+  }
+  return std::unexpected(creation_error(made.error(), target));
+}
+
+// --- limits ---
+
+bool is_tolerated(int errno_value) {
+  switch (errno_value) {
+    case ENOENT:
+    case EINVAL:
+    case EOPNOTSUPP:
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ENODEV:
+    case ERANGE: return true;
+    default: return false;
+  }
+}
+
+Error write_error(Errno error, const Target& target, const plan::CgroupWrite& write) {
+  std::string cause, cure;
+  const std::string controller(split_once(write.file, '.').first);
+  switch (error.value) {
+    case ENOENT:
+      cause = target.not_enabled.empty()
+                  ? cat("this kernel has no ", write.file)
+                  : cat("the controller is not enabled: ", target.not_enabled);
+      cure = target.step->v2 ? cat("Enable ", controller,
+                                   " in cgroup.subtree_control of the parents (systemd: "
+                                   "Delegate=yes), or leave the limit out.")
+                             : "Leave the limit out, or use a kernel that has it.";
+      break;
+    case EINVAL:
+    case ERANGE:
+      cause = cat("the kernel does not accept ", quoted(write.value));
+      cure = "Correct the value; a parent's limits bound it as well.";
+      break;
+    case ENODEV:
+      cause = cat("no such device: ", quoted(write.value));
+      cure = "Name a whole disk that exists (lsblk), not a partition.";
+      break;
+    case EBUSY: cure = "Give a limit above what is in use."; break;
+    case EACCES:
+    case EPERM:
+      cure = "A parent's limit forbids it, or the cgroup is not delegated to this user.";
+      break;
+    case EROFS: cure = "Mount the cgroup file system writable."; break;
+    case EOPNOTSUPP: cure = "Leave the limit out: this kernel does not support it."; break;
+    default: cure = "Correct the value or leave the limit out."; break;
+  }
+  Error result = cause.empty() ? Error(error) : Error::with_cause(error.value, std::move(cause));
+  result = std::move(result)
+               .step("cgroup")
+               .doing("write ", quoted(write.value), " to ", target.path, '/', write.file)
+               .cure(cure)
+               .code("cgroup.limit");
+  return write.field.empty() ? std::move(result) : std::move(result).where(write.field);
+}
+
+Result<> apply_writes(const Target& target) {
+  for (const auto& write : target.step->writes) {
+    auto written = write_control(target.path, write.file, write.value);
+    if (written) continue;
+    if (write.optional && is_tolerated(written.error().value)) continue;
+    return std::unexpected(write_error(written.error(), target, write));
+  }
+  return {};
+}
+
+// --- the open ends ---
+
+// Adds an existing directory to the set. A refused one is skipped unless it is required.
+Result<> open_target(Target& target, CgroupSet& set) {
+  const bool v2 = target.step->v2;
+  auto opened = v2 ? sys::openat(sys::kCwd, target.path.c_str(), O_RDONLY | O_DIRECTORY)
+                   : sys::openat(sys::kCwd, cat(target.path, "/tasks").c_str(), O_WRONLY);
+  if (!opened) {
+    if (target.step->required || !is_refusal(opened.error().value)) {
+      return std::unexpected(creation_error(opened.error(), target));
+    }
+    target.skipped = true;
+    return {};
+  }
+  if (v2) {
+    set.unified_fd = opened->number();
+  } else {
+    set.task_fds.push_back(opened->number());
+  }
+  set.held.push_back(*std::move(opened));
+  set.locations.push_back({target.step->controllers, target.path, v2});
+  return {};
+}
+
+Result<> apply_devices(const plan::CgroupPlan& plan, const Targets& targets, const CgroupSet& set) {
+  if (!plan.device_rules) return {};
+  for (const auto& target : targets) {
+    if (target.step->v2 || target.skipped) continue;
+    if (!lists_controller(target.step->controllers, "devices")) continue;
+    return apply_device_files(target.path, plan.devices);
+  }
+  if (set.unified_fd >= 0) return set_device_program(FdRef(set.unified_fd), plan.devices);
+  return std::unexpected(
+      Error::with_cause(EOPNOTSUPP, "no cgroup hierarchy of this host takes them")
+          .doing("apply the device rules")
+          .where("linux.resources.devices")
+          .cure("Mount the v1 devices hierarchy or cgroup v2.")
+          .code("cgroup.devices"));
+}
+
+Result<CgroupSet> build(const plan::CgroupPlan& plan, Targets& targets) {
+  CgroupSet set;
+  for (Target& target : targets) {
+    TRY(make(target));
+    if (target.skipped) continue;
+    if (target.step->v2) {
+      target.not_enabled = enable_controllers(target.path, target.step->mount_point,
+                                              target.step->enable_controllers);
+    }
+    TRY(apply_writes(target));
+    TRY(open_target(target, set));
+  }
+  auto devices = apply_devices(plan, targets, set);
+  if (!devices) return std::unexpected(std::move(devices).error().step("cgroup"));
+  return set;
+}
+
+void take_back(const Targets& targets) {
+  for (std::size_t i = targets.size(); i-- > 0;) {
+    if (targets[i].made) (void)remove_cgroup(targets[i].path);
+  }
+}
+
+}  // namespace
+
+Result<CgroupSet> create_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo) {
+  if (plan.directories.empty()) return CgroupSet{};
+  Targets targets = TRY(look(plan));
+  TRY(register_undo(targets, undo));
+  auto set = build(plan, targets);
+  if (!set) take_back(targets);
+  return set;
+}
+
+}  // namespace caisson::linux

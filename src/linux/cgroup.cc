@@ -49,15 +49,14 @@ Result<> refuse_used(const Target& target) {
   TRY_CTX(collect_processes(target.path, members), "list the processes of ", target.path);
   sort_unique(members);
   if (!members.empty()) {
-    return std::unexpected(
-        Error::with_cause(EBUSY, cat("container's cgroup is not empty: ", members.size(),
-                                     " process(es) found"))
-            .step("cgroup")
-            .doing("use cgroup ", target.path)
-            .where("linux.cgroupsPath")
-            .cure("Choose another path, or end what runs there (first: process ", members.front(),
-                  ").")
-            .code("cgroup.used"));
+    return std::unexpected(Error::with_cause(EBUSY, cat("container's cgroup is not empty: ",
+                                                        members.size(), " process(es) found"))
+                               .step("cgroup")
+                               .doing("use cgroup ", target.path)
+                               .where("linux.cgroupsPath")
+                               .cure("Choose another path, or end what runs there (first: process ",
+                                     members.front(), ").")
+                               .code("cgroup.used"));
   }
   auto frozen = cgroup_frozen({{target.step->controllers, target.path, target.step->v2}});
   if (frozen.value_or(false)) {
@@ -96,9 +95,10 @@ Result<> register_undo(const Targets& targets, plan::UndoLog& undo) {
 // --- making ---
 
 ErrnoOr<> make_parent(const std::string& path, const plan::CgroupDirectory& step) {
-  if (path.size() < step.mount_point.size()) return std::unexpected(Errno{ENOENT});
+  // Never the mount point itself: made in what stands around it, it would be no cgroup.
+  if (path.size() <= step.mount_point.size()) return std::unexpected(Errno{ENOENT});
   auto made = sys::mkdirat(sys::kCwd, path.c_str(), 0755);
-  if (!made && made.error().value == ENOENT && path.size() > step.mount_point.size()) {
+  if (!made && made.error().value == ENOENT) {
     TRY(make_parent(split_path(path).first, step));
     made = sys::mkdirat(sys::kCwd, path.c_str(), 0755);
   }
@@ -118,9 +118,7 @@ ErrnoOr<> make_directory(const Target& target) {
   for (int attempt = 0;; ++attempt) {
     auto made = sys::mkdirat(sys::kCwd, target.path.c_str(), 0755);
     if (made || made.error().value != ENOENT || attempt == kAttempts) return made;
-    const std::string parent = split_path(target.path).first;
-    if (parent.size() <= target.step->mount_point.size()) return made;
-    TRY(make_parent(parent, *target.step));
+    TRY(make_parent(split_path(target.path).first, *target.step));
   }
 }
 

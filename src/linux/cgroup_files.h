@@ -60,7 +60,8 @@ bool is_refusal(int errno_value);
 
 void sleep_ns(std::int64_t ns);
 
-// --- cgroup_v1.cc -----------------------------------------------------------------------------------
+// --- cgroup_v1.cc
+// -----------------------------------------------------------------------------------
 
 // Fills cpus and mems of a new v1 cpuset from its parents, up to the mount point.
 ErrnoOr<> inherit_cpuset(const std::string& directory, const std::string& mount_point);
@@ -75,10 +76,12 @@ Result<> apply_device_files(const std::string& directory,
 Result<> freeze_v1(const std::string& directory, const Deadline& deadline);
 Result<> thaw_v1(const std::string& directory, const Deadline& deadline);
 
-// --- cgroup_v2.cc -----------------------------------------------------------------------------------
+// --- cgroup_v2.cc
+// -----------------------------------------------------------------------------------
 
-// Enables controllers for `directory` in all its parents up to the mount point. What the kernel does
-// not permit is told in words, for the error of a later write that needs it; "" is full success.
+// Enables controllers for `directory` in all its parents up to the mount point. What the kernel
+// does not permit is told in words, for the error of a later write that needs it; "" is full
+// success.
 std::string enable_controllers(const std::string& directory, const std::string& mount_point,
                                std::span<const std::string> controllers);
 

@@ -24,8 +24,9 @@ const plan::CgroupLocation* v1_freezer_of(const plan::CgroupLocations& cgroups) 
 Error no_freezer() {
   return Error::with_cause(EOPNOTSUPP, "the container has no cgroup that can freeze")
       .doing("freeze")
-      .cure("Use a host with cgroup v2 (Linux 5.2 or newer) or the v1 freezer, as root or with a "
-            "delegated cgroup.")
+      .cure(
+          "Use a host with cgroup v2 (Linux 5.2 or newer) or the v1 freezer, as root or with a "
+          "delegated cgroup.")
       .code("cgroup.freeze");
 }
 

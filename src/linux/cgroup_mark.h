@@ -1,5 +1,5 @@
-// The mark on directories that were made on the way to a container's cgroup and are nobody's own. It
-// tells them from empty directories that an administrator made.
+// The mark on directories that were made on the way to a container's cgroup and are nobody's own.
+// It tells them from empty directories that an administrator made.
 #pragma once
 
 #include <string>

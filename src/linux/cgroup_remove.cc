@@ -41,13 +41,13 @@ Error still_busy(const std::string& directory) {
         .cure("Look for something mounted on it or on a cgroup in it.")
         .code("cgroup.remove");
   }
-  return Error::with_cause(EBUSY, cat(left.size(), " process(es) did not end after SIGKILL: ",
-                                      join(std::span(left).first(std::min<std::size_t>(
-                                               left.size(), 8)),
-                                           " ")))
+  return Error::with_cause(
+             EBUSY, cat(left.size(), " process(es) did not end after SIGKILL: ",
+                        join(std::span(left).first(std::min<std::size_t>(left.size(), 8)), " ")))
       .doing("remove cgroup ", directory)
-      .cure("They wait in the kernel (state D), mostly for a device or a network file system; "
-            "remove the container again when they are gone.")
+      .cure(
+          "They wait in the kernel (state D), mostly for a device or a network file system; "
+          "remove the container again when they are gone.")
       .code("cgroup.remove");
 }
 

@@ -8,7 +8,8 @@ namespace {
 using Number = std::optional<std::uint64_t>;
 using plan::Stats;
 
-// v1 has no word for "no limit": it shows the largest multiple of a page, which differs with its size.
+// v1 has no word for "no limit": it shows the largest multiple of a page, which differs with its
+// size.
 constexpr std::uint64_t kUnlimitedV1 = std::uint64_t{1} << 62;
 
 Number file_number(const std::string& directory, std::string_view file) {

@@ -72,8 +72,9 @@ Result<> apply_device_files(const std::string& directory,
 }
 
 Result<> freeze_v1(const std::string& directory, const Deadline& deadline) {
-  // A process that keeps forking, or one in an uninterruptible wait, can leave the state at FREEZING
-  // for good; thawing for a moment and freezing again gets out of it (cgroup-v1/freezer-subsystem).
+  // A process that keeps forking, or one in an uninterruptible wait, can leave the state at
+  // FREEZING for good; thawing for a moment and freezing again gets out of it
+  // (cgroup-v1/freezer-subsystem).
   constexpr int kPollsBeforeThaw = 50;
   std::int64_t delay_ns = 50'000;
   for (int polls = 1;; ++polls) {

@@ -12,7 +12,14 @@ namespace caisson::linux {
 namespace {
 
 // Registers of the program. 1 holds the context at the start, 0 the result at the end.
-enum Register : std::uint8_t { kResult = 0, kContext = 1, kType = 2, kAccess = 3, kMajor = 4, kMinor = 5 };
+enum Register : std::uint8_t {
+  kResult = 0,
+  kContext = 1,
+  kType = 2,
+  kAccess = 3,
+  kMajor = 4,
+  kMinor = 5
+};
 
 constexpr std::uint32_t kAllAccess = BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE;
 
@@ -97,15 +104,18 @@ void add_rule(Assembler& out, const plan::CgroupDevice& rule, std::uint32_t acce
 Error load_error(Errno error) {
   const char* cure = "Check the kernel's log.";
   if (error.value == EPERM || error.value == EACCES) {
-    cure = "Run as root: device rules of a v2 cgroup are a BPF program, and an outer container or "
-           "user namespace may not load one.";
+    cure =
+        "Run as root: device rules of a v2 cgroup are a BPF program, and an outer container or "
+        "user namespace may not load one.";
   } else if (error.value == ENOSYS || error.value == EINVAL) {
     cure = "Use a kernel with CONFIG_CGROUP_BPF, 5.1 or newer.";
   } else if (error.value == E2BIG) {
     cure = "Give fewer device rules.";
   }
-  return Error(error).doing("load the program of the device rules").cure(cure).code(
-      "cgroup.devices");
+  return Error(error)
+      .doing("load the program of the device rules")
+      .cure(cure)
+      .code("cgroup.devices");
 }
 
 // Takes the programs `old` off, after another was put beside them.

@@ -42,8 +42,7 @@ Result<> read_identity(HostFacts& facts) {
   long count = TRY_CTX(sys::call(SYS_getgroups, 0, nullptr), "read the supplementary groups");
   facts.groups.resize(static_cast<std::size_t>(count));
   if (count > 0) {
-    TRY_CTX(sys::call(SYS_getgroups, count, facts.groups.data()),
-            "read the supplementary groups");
+    TRY_CTX(sys::call(SYS_getgroups, count, facts.groups.data()), "read the supplementary groups");
   }
   auto ns = sys::fstatat(sys::kCwd, "/proc/self/ns/user");
   if (!ns && ns.error().value == ENOENT && !exists("/proc/self/stat")) {
@@ -128,8 +127,8 @@ class CgroupMounts {
   // Sets mount point, and own path as seen below it; false when the hierarchy is not mounted.
   Result<bool> find(const OwnCgroup& own, CgroupHierarchy& out) {
     if (!mounts_) {
-      std::string text = TRY_CTX(sys::read_file(sys::kCwd, "/proc/self/mountinfo"),
-                                 "read /proc/self/mountinfo");
+      std::string text =
+          TRY_CTX(sys::read_file(sys::kCwd, "/proc/self/mountinfo"), "read /proc/self/mountinfo");
       mounts_ = visible_mounts(TRY(parse_mountinfo(text)));
     }
     auto found = std::ranges::find_if(

@@ -14,10 +14,10 @@ namespace {
 
 // Looks at a mount point without making a network file system ask its server.
 void look_at(plan::HostMount& mount) {
-  struct statx info {};
-  auto looked = sys::call_void(SYS_statx, AT_FDCWD, mount.mount_point.c_str(),
-                               AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW,
-                               STATX_TYPE, &info);
+  struct statx info{};
+  auto looked =
+      sys::call_void(SYS_statx, AT_FDCWD, mount.mount_point.c_str(),
+                     AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW, STATX_TYPE, &info);
   if (!looked) {
     // Behind a directory that the caller may not search, or a dead FUSE server.
     mount.readable = false;

@@ -65,8 +65,8 @@ class Walk {
     for (const auto& info : mounts) {
       const bool known = std::ranges::binary_search(ids, info.mount.parent_id) &&
                          info.mount.parent_id != info.mount.id;
-      steps_.push_back({known ? info.mount.parent_id : kOutside, info.mount.mount_point,
-                        info.mount.id});
+      steps_.push_back(
+          {known ? info.mount.parent_id : kOutside, info.mount.mount_point, info.mount.id});
     }
     // Of two on the same parent and place the later is on top; stable, so that it stays the last.
     std::ranges::stable_sort(steps_, {}, &Step::key);
@@ -138,7 +138,8 @@ std::vector<MountInfo> visible_mounts(std::vector<MountInfo> mounts) {
   std::vector<bool> seen;
   {
     const Walk walk(mounts);
-    for (const auto& info : mounts) seen.push_back(walk.at(info.mount.mount_point) == info.mount.id);
+    for (const auto& info : mounts)
+      seen.push_back(walk.at(info.mount.mount_point) == info.mount.id);
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < mounts.size(); ++i) {

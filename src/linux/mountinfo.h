@@ -20,7 +20,8 @@ std::string unescape_octal(std::string_view text);
 
 Result<std::vector<MountInfo>> parse_mountinfo(std::string_view text);
 
-// Drops what a path walk from "/" does not reach: mounts under others and below covered directories.
+// Drops what a path walk from "/" does not reach: mounts under others and below covered
+// directories.
 std::vector<MountInfo> visible_mounts(std::vector<MountInfo> mounts);
 
 }  // namespace caisson::linux

@@ -1,9 +1,9 @@
+#include "linux/mountinfo.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
-
-#include "linux/mountinfo.h"
 
 // Any text is parsed or refused; what is visible is a part of what was parsed.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

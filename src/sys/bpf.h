@@ -36,7 +36,8 @@ inline ErrnoOr<Fd> bpf_load(bpf_prog_type type, bpf_attach_type attach_type,
   }
 }
 
-// Adds a program to a cgroup. `flags`: BPF_F_ALLOW_MULTI, with BPF_F_REPLACE in place of `replaced`.
+// Adds a program to a cgroup. `flags`: BPF_F_ALLOW_MULTI, with BPF_F_REPLACE in place of
+// `replaced`.
 inline ErrnoOr<> bpf_attach(FdRef cgroup, FdRef program, bpf_attach_type type, std::uint32_t flags,
                             int replaced = 0) {
   bpf_attr attributes{};

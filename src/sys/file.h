@@ -1,5 +1,6 @@
-// Files and directories: open, read, write, create, remove. Relative paths are relative to a directory
-// descriptor; kCwd is the working directory. Every descriptor is close-on-exec from birth.
+// Files and directories: open, read, write, create, remove. Relative paths are relative to a
+// directory descriptor; kCwd is the working directory. Every descriptor is close-on-exec from
+// birth.
 #pragma once
 
 #include <fcntl.h>
@@ -90,22 +91,22 @@ inline ErrnoOr<> flock(FdRef file, int operation) {
   return call_void(SYS_flock, file.number(), operation);
 }
 inline ErrnoOr<struct stat> fstat(FdRef file) {
-  struct stat info {};
+  struct stat info{};
   TRY(call_void(SYS_fstat, file.number(), &info));
   return info;
 }
 inline ErrnoOr<struct stat> fstatat(FdRef dir, const char* path, int flags = 0) {
-  struct stat info {};
+  struct stat info{};
   TRY(call_void(SYS_newfstatat, dir.number(), path, &info, flags));
   return info;
 }
 inline ErrnoOr<struct statfs> fstatfs(FdRef file) {
-  struct statfs info {};
+  struct statfs info{};
   TRY(call_void(SYS_fstatfs, file.number(), &info));
   return info;
 }
 inline ErrnoOr<struct statfs> statfs(const char* path) {
-  struct statfs info {};
+  struct statfs info{};
   TRY(call_void(SYS_statfs, path, &info));
   return info;
 }
@@ -131,7 +132,8 @@ inline ErrnoOr<std::size_t> write(FdRef file, const void* data, std::size_t size
   return static_cast<std::size_t>(TRY(call_retry(SYS_write, file.number(), data, size)));
 }
 
-// --- whole files (file.cc) --------------------------------------------------------------------------
+// --- whole files (file.cc)
+// --------------------------------------------------------------------------
 
 inline constexpr std::size_t kWholeFileLimit = std::size_t{64} << 20;
 
@@ -149,7 +151,8 @@ ErrnoOr<> write_atomically(FdRef dir, const char* path, std::string_view data,
                            std::uint32_t mode = 0600);
 // Target of a symbolic link.
 ErrnoOr<std::string> readlink(FdRef dir, const char* path);
-// mkdir -p of an absolute or relative path with the given mode for what is made; existing parts stay.
+// mkdir -p of an absolute or relative path with the given mode for what is made; existing parts
+// stay.
 ErrnoOr<> make_directories(const std::string& path, std::uint32_t mode);
 // Names in a directory without "." and "..", in the order that the kernel gives.
 ErrnoOr<std::vector<std::string>> list_directory(FdRef dir);
@@ -159,7 +162,8 @@ struct DirectoryName {
 };
 // The same with the kinds of the entries.
 ErrnoOr<std::vector<DirectoryName>> list_directory_types(FdRef dir);
-// Removes a directory tree without following links or crossing onto other file systems. Missing is fine.
+// Removes a directory tree without following links or crossing onto other file systems. Missing is
+// fine.
 ErrnoOr<> remove_tree(FdRef dir, const char* path);
 
 }  // namespace caisson::sys

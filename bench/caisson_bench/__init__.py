@@ -1,0 +1,1 @@
+"""The parts of bench/run: bundles, views of the control groups, commands under test, statistics, reports."""

@@ -1,0 +1,102 @@
+"""Where things are, and how the programs and bundles under build/bench come to be."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent
+ROOT = SOURCE.parent
+BUILD = ROOT / "build" / "bench"
+RESULTS = SOURCE / "results"
+STATE = Path("/run/caisson-bench")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CGROUP_PREFIX = "caisson-bench-"
+
+FLAGS = ["-std=c++23", "-O2", "-static", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-fno-exceptions", "-fno-rtti"]
+PROGRAMS = {
+    "floor": (["g++", *FLAGS], "floor.cc"),
+    "interleave": (["g++", *FLAGS], "interleave.cc"),
+    "memlock_shim.so": (["gcc", "-O2", "-shared", "-fPIC", "-nostdlib"], "memlock_shim.c"),
+}
+
+
+class BenchError(Exception):
+    """Something the caller can mend; the text says what."""
+
+
+def which(name):
+    return shutil.which(name, path=PATH)
+
+
+def lock():
+    """Two runs at once would measure each other and share names. Keep the result: closing it lets go."""
+    file = (BUILD / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise BenchError("another bench/run or bench/profile is under way in this tree") from None
+    return file
+
+
+def build():
+    BUILD.mkdir(parents=True, exist_ok=True)
+    for name, (compiler, source) in PROGRAMS.items():
+        program, code = BUILD / name, SOURCE / source
+        if program.exists() and program.stat().st_mtime > code.stat().st_mtime:
+            continue
+        if not which(compiler[0]):
+            raise BenchError(f"{compiler[0]} is needed to build {source}")
+        subprocess.run([*compiler, str(code), "-o", str(program)], check=True)
+    make_rootfs()
+
+
+def make_rootfs():
+    rootfs = BUILD / "rootfs"
+    busybox = which("busybox")
+    if not busybox:
+        raise BenchError("a static busybox is needed for the containers (Debian: busybox-static)")
+    if (rootfs / "bin" / "busybox").exists():
+        return
+    for directory in ("bin", "proc", "sys", "dev", "etc", "tmp"):
+        (rootfs / directory).mkdir(parents=True, exist_ok=True)
+    shutil.copy(busybox, rootfs / "bin" / "busybox")
+    for applet in ("true", "sh", "cat", "sleep", "ls", "grep", "hostname", "ifconfig", "id"):
+        link = rootfs / "bin" / applet
+        if not link.is_symlink():
+            link.symlink_to("busybox")
+
+
+def make_bundle(view, name, arguments):
+    """The configuration of `runc spec` (asked for inside the view, it depends on it), with `arguments` as payload."""
+    bundle = BUILD / "bundles" / view / name
+    bundle.mkdir(parents=True, exist_ok=True)
+    config_file = bundle / "config.json"
+    config_file.unlink(missing_ok=True)
+    generator = which("runc") or which("crun")
+    if not generator:
+        raise BenchError("runc or crun is needed to write the standard configuration (`runc spec`)")
+    subprocess.run([generator, "spec"], cwd=bundle, check=True)
+    config = json.loads(config_file.read_text())
+    config["process"]["terminal"] = False
+    config["process"]["args"] = list(arguments)
+    config["root"]["path"] = str(BUILD / "rootfs")
+    config["linux"]["cgroupsPath"] = f"/{CGROUP_PREFIX}{name}"
+    config_file.write_text(json.dumps(config, indent=1))
+    return bundle
+
+
+def leftover_cgroups():
+    top = Path("/sys/fs/cgroup")
+    depth = [top] + [d for d in top.iterdir() if d.is_dir()]
+    return [d for parent in depth for d in parent.glob(CGROUP_PREFIX + "*") if d.is_dir()]
+
+
+def remove_leftover_cgroups():
+    for directory in leftover_cgroups():
+        try:
+            os.rmdir(directory)
+        except OSError as error:
+            print(f"cannot remove {directory}: {error.strerror}")

@@ -1,0 +1,19 @@
+// The commands, each defined in the file of its name.
+#pragma once
+
+#include "cli/command.h"
+
+namespace caisson::cli {
+
+// caisson
+extern const Command kRunCommand, kExecCommand, kPsCommand, kListCommand, kTopCommand, kLogsCommand,
+    kStopCommand, kKillCommand, kRmCommand, kInspectCommand, kWaitCommand, kStatsCommand,
+    kDiffCommand, kPauseCommand, kResumeCommand, kExplainCommand, kWhyCommand, kDoctorCommand,
+    kVersionCommand, kHelpCommand, kCompletionCommand;
+// caisson-oci
+extern const Command kOciCreateCommand, kOciStartCommand, kOciRunCommand, kOciStateCommand,
+    kOciKillCommand, kOciDeleteCommand, kOciExecCommand, kOciListCommand, kOciPsCommand,
+    kOciPauseCommand, kOciResumeCommand, kOciFeaturesCommand, kOciSpecCommand, kOciVersionCommand,
+    kOciHelpCommand;
+
+}  // namespace caisson::cli

@@ -1,0 +1,75 @@
+#include "cli/error_report.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+
+#include "sys/file.h"
+
+namespace caisson::cli {
+namespace {
+
+Error mount_error() {
+  return Error(Errno{ENOENT})
+      .doing("mount /srv/data on /data")
+      .where("mounts[3]")
+      .step("mounts")
+      .code("mount.source")
+      .cure("make /srv/data, or correct the path");
+}
+
+TEST(ErrorReport, TextHasStepObjectPlaceCauseAndCure) {
+  EXPECT_EQ(error_text("caisson", mount_error()),
+            "caisson: mounts: mount /srv/data on /data: mounts[3]: No such file or directory\n"
+            "  cure: make /srv/data, or correct the path\n");
+}
+
+TEST(ErrorReport, TextWithoutACureIsOneLine) {
+  EXPECT_EQ(error_text("runc", Error::invalid("bad")), "runc: bad\n");
+}
+
+TEST(ErrorReport, JsonIsOneLineWithEveryPart) {
+  EXPECT_EQ(
+      error_json("runc create failed: x", mount_error(), 1'700'000'000'123'456'789),
+      R"({"level":"error","msg":"runc create failed: x","time":"2023-11-14T22:13:20.123456789Z",)"
+      R"("code":"mount.source","step":"mounts","object":"mount /srv/data on /data",)"
+      R"("where":"mounts[3]","cause":"No such file or directory","errno":"ENOENT",)"
+      R"("cure":"make /srv/data, or correct the path"})"
+      "\n");
+}
+
+TEST(ErrorReport, JsonEscapesWhatWouldEndTheLine) {
+  auto line = error_json("a\nb\"c", Error::invalid("x\ny"), 0);
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+}
+
+TEST(ErrorReport, AppendsToTheLogFile) {
+  std::string path = "/tmp/caisson-report-test-" + std::to_string(::getpid());
+  Reporter reporter;
+  reporter.engine_face = true;
+  reporter.format = LogFormat::kJson;
+  reporter.log_path = path;
+  testing::internal::CaptureStderr();
+  reporter.failure(Error::invalid("first"), "exec failed: ");
+  reporter.failure(Error::invalid("second"));
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "exec failed: first\nsecond\n");
+  auto text = sys::read_file(sys::kCwd, path.c_str());
+  (void)sys::unlinkat(sys::kCwd, path.c_str());
+  ASSERT_TRUE(text);
+  EXPECT_NE(text->find(R"("msg":"exec failed: first")"), std::string::npos);
+  EXPECT_NE(text->find("}\n{\"level\":\"error\",\"msg\":\"second\""), std::string::npos);
+}
+
+TEST(ErrorReport, JsonGoesToStderrWithoutALog) {
+  Reporter reporter;
+  reporter.format = LogFormat::kJson;
+  testing::internal::CaptureStderr();
+  reporter.failure(Error::invalid("bad"));
+  EXPECT_EQ(testing::internal::GetCapturedStderr().substr(0, 31),
+            R"({"level":"error","msg":"bad","t)");
+}
+
+}  // namespace
+}  // namespace caisson::cli

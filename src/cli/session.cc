@@ -1,0 +1,49 @@
+#include "cli/session.h"
+
+#include <unistd.h>
+
+#include "cli/caller.h"
+#include "cli/state_root.h"
+#include "sys/tty.h"
+
+namespace caisson::cli {
+
+Result<Session> Session::open(const Context& context, bool make_root) {
+  if (make_root || context.default_root) TRY(prepare_state_root(context));
+  Session session;
+  session.program_ = context.program;
+  session.timeline_target_ = context.timeline;
+  session.executor_ = context.make_executor();
+  if (!context.timeline.empty()) session.timeline_ = std::make_unique<TimelineRecorder>();
+  session.containers_ = std::unique_ptr<container::Context>(new container::Context{
+      .executor = *session.executor_,
+      .root = context.root,
+      .rootless = !is_privileged(),
+      .timeline = session.timeline_.get(),
+      .warn = {},
+      .lock_timeout_ms = 10'000,
+      .fault_step = {},
+  });
+  // A program's own error output stays its own where nobody looks on.
+  bool shown = context.debug || sys::is_terminal(FdRef(STDERR_FILENO));
+  if (shown) {
+    session.containers_->warn = [&reporter = context.reporter](std::string_view text) {
+      reporter.notice(text);
+    };
+  }
+  return session;
+}
+
+void Session::show_timeline() {
+  if (timeline_ == nullptr) return;
+  if (timeline_target_ == "-") {
+    (void)sys::write_all(FdRef(STDERR_FILENO), timeline_->bars());
+  } else if (auto written = sys::write_atomically(sys::kCwd, timeline_target_.c_str(),
+                                                  timeline_->trace_events(), 0644);
+             !written) {
+    Error error = Error(written.error()).doing("write the timeline to ", timeline_target_);
+    (void)sys::write_all(FdRef(STDERR_FILENO), error_text(program_, error));
+  }
+}
+
+}  // namespace caisson::cli

@@ -1,0 +1,48 @@
+#include "cli/state_root.h"
+
+#include <cstdlib>
+
+#include "base/text.h"
+#include "sys/file.h"
+#include "sys/process.h"
+
+namespace caisson::cli {
+
+std::string default_state_root(Face face) {
+  std::string_view name = face == Face::kPeople ? "caisson" : "caisson-oci";
+  const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
+  bool has_runtime_dir = runtime_dir != nullptr && runtime_dir[0] == '/';
+  if (sys::geteuid() == 0) {
+    // Root of a user namespace cannot write /run of the machine below.
+    bool writable = sys::faccessat(sys::kCwd, "/run", W_OK).has_value();
+    if (writable || !has_runtime_dir) return cat("/run/", name);
+  }
+  if (has_runtime_dir && sys::faccessat(sys::kCwd, runtime_dir, W_OK)) {
+    return cat(std::string_view(runtime_dir), "/", name);
+  }
+  return cat("/tmp/", name, "-", sys::geteuid());
+}
+
+Result<> prepare_state_root(const Context& context) {
+  const std::string& root = context.root;
+  if (root.empty() || root[0] != '/' || root == "/") {
+    return std::unexpected(Error::invalid("the state directory must be an absolute path below /")
+                               .where("--root ", root)
+                               .code("root.invalid"));
+  }
+  TRY_CTX(sys::make_directories(root, 0700), "make the state directory ", root);
+  if (!context.default_root) return {};
+  Fd dir = TRY_CTX(sys::openat(sys::kCwd, root.c_str(), O_DIRECTORY | O_NOFOLLOW | O_PATH),
+                   "open the state directory ", root);
+  struct stat info = TRY_CTX(sys::fstat(dir), "look at the state directory ", root);
+  if (info.st_uid != sys::geteuid() || (info.st_mode & 022) != 0) {
+    return std::unexpected(
+        Error::with_cause(EPERM, "it belongs to somebody else, or others may write it")
+            .doing("use the state directory ", root)
+            .cure("remove it, or choose another place with --root DIR")
+            .code("root.unsafe"));
+  }
+  return {};
+}
+
+}  // namespace caisson::cli

@@ -83,7 +83,7 @@ void reset_signals() {
 ErrnoOr<> prepare(ChildContext& context) {
   TRY(sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
   reset_signals();
-  sys::raw(SYS_umask, 022);
+  sys::raw(SYS_umask, 0);  // modes are exactly those of the plan
   if (context.new_session) TRY(sys::setsid());
   for (int number = 0; number < 3; ++number) {
     int from = context.stdio[number];

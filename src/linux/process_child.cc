@@ -221,7 +221,7 @@ ErrnoOr<> load_seccomp_early(ChildContext& context) {
 
 ErrnoOr<> become_user(ChildContext& context) {
   const auto& process = *context.process;
-  if (process.umask) sys::raw(SYS_umask, *process.umask);
+  sys::raw(SYS_umask, process.umask.value_or(022));
   if (process.capabilities.apply) {
     note(context, Operation::kNone, "process.capabilities.bounding");
     TRY(drop_bounding(process.capabilities.bounding));

@@ -50,6 +50,7 @@ constexpr unsigned kRelTree = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 struct Options {
   const char* rootfs = nullptr;
   const char* id = "caisson-floor";
+  const char* cgroup = nullptr;  // below the root of each hierarchy; nullptr: the id
   const char* state_root = "/run/caisson-floor";
   const char* pin = nullptr;      // device program pinned here (bpffs); nullptr: load it on every start
   const char* tiny = nullptr;     // pinned mount namespace that holds one empty tmpfs; nullptr: pivot_root
@@ -269,13 +270,13 @@ void probe_cgroups(Run& run) {
     if (access(path.data(), F_OK) != 0) continue;
     const auto index = static_cast<std::size_t>(run.hierarchies++);
     run.hierarchy_names[index] = name;
-    std::snprintf(run.cgroup_paths[index], kMaxPath, "/sys/fs/cgroup/%s/%s", name, run.options->id);
+    std::snprintf(run.cgroup_paths[index], kMaxPath, "/sys/fs/cgroup/%s/%s", name, run.options->cgroup);
   }
 }
 
 const char* unified_path(const Run& run) {
   static std::array<char, kMaxPath> path{};
-  std::snprintf(path.data(), path.size(), "/sys/fs/cgroup/%s%s", run.unified ? "" : "unified/", run.options->id);
+  std::snprintf(path.data(), path.size(), "/sys/fs/cgroup/%s%s", run.unified ? "" : "unified/", run.options->cgroup);
   return path.data();
 }
 
@@ -730,10 +731,12 @@ std::vector<sock_filter> read_filter(const char* path) {
 
 [[noreturn]] void usage() {
   std::fputs(
-      "usage: floor --rootfs DIR [--id NAME] [--pin FILE] [--tiny FILE] [--seccomp FILE] [--steps] [--repeat N] -- CMD...\n"
+      "usage: floor --rootfs DIR [--id NAME] [--cgroup PATH] [--pin FILE] [--tiny FILE] [--seccomp FILE] [--steps]\n"
+      "             [--repeat N] -- COMMAND...\n"
       "       floor --make-tiny FILE    pin an empty mount namespace for --tiny\n"
-      "--rootfs  root file system with proc, dev, sys in it          --id       name of control groups and state\n"
-      "--pin     keep the device program here (bpffs, v2 only)       --seccomp  raw struct sock_filter records\n"
+      "--rootfs  root file system with proc, dev, sys in it          --id       name of the state directory\n"
+      "--pin     keep the device program here (bpffs, v2 only)       --cgroup   control group (default: the id)\n"
+      "--tiny    start from the namespace of --make-tiny             --seccomp  raw struct sock_filter records\n"
       "--steps   print what each step cost                           --repeat   run N times, print percentiles\n",
       stderr);
   std::exit(2);
@@ -751,6 +754,7 @@ Options parse(int argc, char** argv) {
     const char* value = argv[i + 1];
     if (std::strcmp(argv[i], "--rootfs") == 0) options.rootfs = value;
     else if (std::strcmp(argv[i], "--id") == 0) options.id = value;
+    else if (std::strcmp(argv[i], "--cgroup") == 0) options.cgroup = value;
     else if (std::strcmp(argv[i], "--pin") == 0) options.pin = value;
     else if (std::strcmp(argv[i], "--tiny") == 0) options.tiny = value;
     else if (std::strcmp(argv[i], "--seccomp") == 0) options.seccomp = value;
@@ -761,6 +765,7 @@ Options parse(int argc, char** argv) {
   }
   if (i + 1 >= argc || options.rootfs == nullptr) usage();
   options.argv = argv + i + 1;
+  if (options.cgroup == nullptr) options.cgroup = options.id;
   return options;
 }
 

@@ -3,7 +3,7 @@
 import subprocess
 from dataclasses import dataclass, field
 
-from caisson_bench.places import BUILD, CGROUP_PREFIX, PATH, ROOT, STATE, make_bundle, remove_leftover_cgroups, which
+from caisson_bench.places import BUILD, CGROUP_PARENT, PATH, ROOT, STATE, make_bundle, remove_cgroups, which
 
 
 @dataclass
@@ -64,7 +64,7 @@ def crun_environment(program, view):
     if "RLIM_MEMLOCK" not in probe.stderr:
         return []
     subprocess.run(runtime.command("delete", "--force", "probe"), capture_output=True)
-    remove_leftover_cgroups()
+    remove_cgroups(parents=False)
     return [f"LD_PRELOAD={BUILD / 'memlock_shim.so'}"]
 
 
@@ -78,7 +78,8 @@ def oci_runtimes(view, ours, extra=()):
 
 
 def floor_command(name, payload, *options):
-    return [str(BUILD / "floor"), "--rootfs", str(BUILD / "rootfs"), "--id", CGROUP_PREFIX + name, *options, "--", *payload]
+    names = ["--id", name, "--cgroup", f"{CGROUP_PARENT}/{name}"]
+    return [str(BUILD / "floor"), "--rootfs", str(BUILD / "rootfs"), *names, *options, "--", *payload]
 
 
 def floor_entries(view, payload):
@@ -101,7 +102,7 @@ def floor_entries(view, payload):
 
 def bwrap_entry(payload=("true",)):
     options = ["--unshare-all", "--hostname", "runc", "--ro-bind", str(BUILD / "rootfs"), "/", "--proc", "/proc"]
-    options += ["--dev", "/dev", "--cap-drop", "ALL", "--new-session"]
+    options += ["--dev", "/dev", "--cap-drop", "ALL"]
     return Entry("bwrap", [Step([which("bwrap"), *options, *payload])])
 
 
@@ -159,7 +160,8 @@ def suite_parallel(view, runtimes, copies=8):
         entries.append(entry)
     for entry in floor_entries(view, ["true"]):
         command = entry.steps[0].arguments
-        command[command.index("--id") + 1] += "-%c"
+        for option in ("--id", "--cgroup"):
+            command[command.index(option) + 1] += "-%c"
         entry.steps[0].copies = copies
         entries.append(entry)
     return entries

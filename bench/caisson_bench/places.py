@@ -13,7 +13,8 @@ BUILD = ROOT / "build" / "bench"
 RESULTS = SOURCE / "results"
 STATE = Path("/run/caisson-bench")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-CGROUP_PREFIX = "caisson-bench-"
+CGROUP_PARENT = "caisson-bench"
+CGROUP = Path("/sys/fs/cgroup")
 
 FLAGS = ["-std=c++23", "-O2", "-static", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-fno-exceptions", "-fno-rtti"]
 PROGRAMS = {
@@ -83,20 +84,41 @@ def make_bundle(view, name, arguments):
     config["process"]["terminal"] = False
     config["process"]["args"] = list(arguments)
     config["root"]["path"] = str(BUILD / "rootfs")
-    config["linux"]["cgroupsPath"] = f"/{CGROUP_PREFIX}{name}"
+    config["linux"]["cgroupsPath"] = f"/{CGROUP_PARENT}/{name}"
     config_file.write_text(json.dumps(config, indent=1))
     return bundle
 
 
+def hierarchies():
+    """Roots of what is mounted: one for cgroup v2, one for each v1 hierarchy beside it."""
+    if (CGROUP / "cgroup.controllers").exists():
+        return [CGROUP]
+    return [d for d in CGROUP.iterdir() if (d / "cgroup.procs").exists() and not d.is_symlink()]
+
+
+def make_parent_cgroups():
+    """One parent for all containers. With v1 it gets a large share of the processors: there, niceness of a task counts
+    only against tasks of its own group."""
+    for root in hierarchies():
+        parent = root / CGROUP_PARENT
+        parent.mkdir(exist_ok=True)
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            if root != CGROUP and (root / file).exists():
+                (parent / file).write_text((root / file).read_text())
+        if (parent / "cpu.shares").exists():
+            (parent / "cpu.shares").write_text("262144")
+
+
 def leftover_cgroups():
-    top = Path("/sys/fs/cgroup")
-    depth = [top] + [d for d in top.iterdir() if d.is_dir()]
-    return [d for parent in depth for d in parent.glob(CGROUP_PREFIX + "*") if d.is_dir()]
+    return [d for root in hierarchies() for d in (root / CGROUP_PARENT).glob("*") if d.is_dir()]
 
 
-def remove_leftover_cgroups():
-    for directory in leftover_cgroups():
+def remove_cgroups(parents=True):
+    """What a competitor failed to remove, and the parents."""
+    for directory in leftover_cgroups() + [root / CGROUP_PARENT for root in hierarchies() if parents]:
         try:
             os.rmdir(directory)
+        except FileNotFoundError:
+            pass
         except OSError as error:
             print(f"cannot remove {directory}: {error.strerror}")

@@ -12,7 +12,7 @@ PROBE = """cat /proc/self/mountinfo; echo ---
 grep -E '^(Cap|NoNewPrivs|Groups|Umask|NSpid)' /proc/self/status; grep 'open files' /proc/self/limits
 hostname; ifconfig lo | grep -c UP; id; cut -d' ' -f6 /proc/self/stat
 ls -l /dev | sed 's/.*[0-9][0-9]:[0-9][0-9] //' | grep -v -e '^total' -e '^core'
-cat /proc/self/cgroup | sed 's,/[^/]*caisson-bench-.*,/OWN,'"""
+cat /proc/self/cgroup | sed 's,/caisson-bench/.*,/OWN,'"""
 
 MASKED = ("/proc/acpi", "/proc/keys", "/proc/timer_list", "/sys/firmware", "/proc/kcore", "/proc/sched_debug")
 

@@ -214,7 +214,8 @@ int load_device_program(const std::vector<bpf_insn>& code, const char* pin) {
     attributes = bpf_attr{};
     attributes.pathname = reinterpret_cast<std::uintptr_t>(pin);
     attributes.bpf_fd = static_cast<std::uint32_t>(program);
-    must(sys_bpf(BPF_OBJ_PIN, attributes), "pin the device program");
+    // Another floor may have been quicker.
+    if (sys_bpf(BPF_OBJ_PIN, attributes) < 0 && errno != EEXIST) die("pin the device program");
   }
   return program;
 }
@@ -732,12 +733,13 @@ std::vector<sock_filter> read_filter(const char* path) {
 [[noreturn]] void usage() {
   std::fputs(
       "usage: floor --rootfs DIR [--id NAME] [--cgroup PATH] [--pin FILE] [--tiny FILE] [--seccomp FILE] [--steps]\n"
-      "             [--repeat N] -- COMMAND...\n"
+      "             [--repeat N] [--state DIR] -- COMMAND...\n"
       "       floor --make-tiny FILE    pin an empty mount namespace for --tiny\n"
       "--rootfs  root file system with proc, dev, sys in it          --id       name of the state directory\n"
       "--pin     keep the device program here (bpffs, v2 only)       --cgroup   control group (default: the id)\n"
       "--tiny    start from the namespace of --make-tiny             --seccomp  raw struct sock_filter records\n"
-      "--steps   print what each step cost                           --repeat   run N times, print percentiles\n",
+      "--steps   print what each step cost                           --repeat   run N times, print percentiles\n"
+      "--state   parent of the state directory (/run/caisson-floor)\n",
       stderr);
   std::exit(2);
 }
@@ -754,6 +756,7 @@ Options parse(int argc, char** argv) {
     const char* value = argv[i + 1];
     if (std::strcmp(argv[i], "--rootfs") == 0) options.rootfs = value;
     else if (std::strcmp(argv[i], "--id") == 0) options.id = value;
+    else if (std::strcmp(argv[i], "--state") == 0) options.state_root = value;
     else if (std::strcmp(argv[i], "--cgroup") == 0) options.cgroup = value;
     else if (std::strcmp(argv[i], "--pin") == 0) options.pin = value;
     else if (std::strcmp(argv[i], "--tiny") == 0) options.tiny = value;

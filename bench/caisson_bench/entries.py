@@ -78,7 +78,7 @@ def oci_runtimes(view, ours, extra=()):
 
 
 def floor_command(name, payload, *options):
-    names = ["--id", name, "--cgroup", f"{CGROUP_PARENT}/{name}"]
+    names = ["--id", name, "--cgroup", f"{CGROUP_PARENT}/{name}", "--state", str(STATE)]
     return [str(BUILD / "floor"), "--rootfs", str(BUILD / "rootfs"), *names, *options, "--", *payload]
 
 
@@ -128,7 +128,7 @@ def suite_lifecycle(view, runtimes):
 def with_sleeping_container(view, runtime, suite, steps):
     container = f"{runtime.name}-{suite}"
     bundle = runtime.bundle(view, ["sleep", "100000"])
-    start = runtime.command("run", "-d", "-b", bundle, container)
+    start = ["env", *runtime.environment, *runtime.command("run", "-d", "-b", bundle, container)]
     return Entry(runtime.name, steps(container), before=[start], after=[runtime.command("delete", "--force", container)])
 
 

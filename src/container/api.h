@@ -107,7 +107,7 @@ struct RunResult {
 // An Error means that the program never ran (or a poststart hook failed) and nothing remains.
 // kSupervised: standard input is /dev/null, output goes to the log, a terminal (spec's
 // process.terminal) is held by the supervisor. kForeground with a terminal: the caller's terminal
-// is put in raw mode and proxied, unless `console_socket` is given.
+// is put in raw mode and proxied, and `console_socket` is an error.
 Result<RunResult> run(Context& context, const RunOptions& options);
 
 // --- looking
@@ -182,7 +182,7 @@ struct ExecOptions {
   std::optional<bool> terminal;
   std::optional<bool> no_new_privileges;
   std::optional<std::string> apparmor_profile, selinux_label;
-  Strings capabilities;  // "CAP_NET_ADMIN", added to all five sets
+  Strings capabilities;  // "CAP_NET_ADMIN": added to the bounding, effective and permitted sets
   std::string cgroup;    // "[controllers:]path" below the container's own
   bool detach = false;
   bool ignore_paused = false;

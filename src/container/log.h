@@ -25,4 +25,23 @@ struct LogLine {
 // A line without its newline; empty optional when it is none.
 std::optional<LogLine> parse_log_line(std::string_view line);
 
+// Writes the log in the folder `dir`. Holds nothing back: what does not end in a newline is written
+// as a part at once, so that a killed writer loses nothing that it had read. Each write() is one
+// write(2).
+class LogWriter {
+ public:
+  // `limit`: bytes after which `log` becomes `log.1` (0: never).
+  static Result<LogWriter> open(FdRef dir, std::uint64_t limit);
+  // `stream` is "stdout" or "stderr".
+  void write(std::string_view stream, std::string_view bytes);
+
+ private:
+  LogWriter(Fd dir, std::uint64_t limit) : dir_(std::move(dir)), limit_(limit) {}
+  ErrnoOr<> open_file();
+  void rotate();
+
+  Fd dir_, file_;
+  std::uint64_t limit_ = 0, size_ = 0;
+};
+
 }  // namespace caisson::container

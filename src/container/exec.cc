@@ -1,0 +1,193 @@
+#include <algorithm>
+
+#include "base/clock.h"
+#include "container/api.h"
+#include "container/container.h"
+#include "container/errors.h"
+#include "container/fault.h"
+#include "container/foreground.h"
+#include "container/start_sequence.h"
+#include "container/user.h"
+#include "plan/compile.h"
+#include "spec/oci_config.h"
+#include "sys/file.h"
+#include "sys/socket.h"
+
+namespace caisson::container {
+namespace {
+
+Result<> check_executable(const Container& container, const ExecOptions& options) {
+  switch (container.status) {
+    case Status::kCreated:
+    case Status::kRunning: return {};
+    case Status::kPaused:
+      if (options.ignore_paused) return {};
+      return std::unexpected(wrong_state(
+          EBUSY, "cannot exec in a paused container (use --ignore-paused to override)"));
+    case Status::kCreating:
+    case Status::kStopped: break;
+  }
+  return std::unexpected(wrong_state(ESRCH, "cannot exec in a stopped container"));
+}
+
+void add_capabilities(const Strings& names, spec::Process& process) {
+  if (names.empty()) return;
+  if (!process.capabilities) process.capabilities.emplace();
+  for (Strings* set : {&process.capabilities->bounding, &process.capabilities->effective,
+                       &process.capabilities->permitted}) {
+    for (const auto& name : names) {
+      if (std::ranges::find(*set, name) == set->end()) set->push_back(name);
+    }
+  }
+}
+
+// The process to run: the one given, or the container's own with what the options change.
+Result<spec::Process> chosen_process(const Container& container, const spec::ContainerSpec& spec,
+                                     const ExecOptions& options) {
+  spec::Process process;
+  if (options.process) {
+    process = *options.process;
+  } else if (spec.process) {
+    process = *spec.process;
+    process.args.clear();
+    process.terminal = false;
+    process.console_size.reset();
+  }
+  if (!options.args.empty()) process.args = options.args;
+  if (process.args.empty()) {
+    return std::unexpected(Error::invalid("there is no command to run").where("process.args"));
+  }
+  process.env.insert(process.env.end(), options.env.begin(), options.env.end());
+  if (!options.cwd.empty()) process.cwd = options.cwd;
+  if (options.terminal) process.terminal = *options.terminal;
+  if (options.no_new_privileges) process.no_new_privileges = *options.no_new_privileges;
+  if (options.apparmor_profile) process.apparmor_profile = options.apparmor_profile;
+  if (options.selinux_label) process.selinux_label = options.selinux_label;
+  add_capabilities(options.capabilities, process);
+  if (!options.user.empty()) {
+    std::string path = cat("/proc/", container.state.init.pid, "/root");
+    Fd root = TRY_CTX(sys::openat(sys::kCwd, path.c_str(), O_PATH | O_DIRECTORY), "open ", path);
+    TRY(choose_user_in(options.user, root, process.user));
+  }
+  process.user.additional_gids.insert(process.user.additional_gids.end(),
+                                      options.additional_gids.begin(),
+                                      options.additional_gids.end());
+  return process;
+}
+
+// "[controllers:]path": which of the container's cgroups are meant, and what is below them.
+Result<plan::CgroupLocations> chosen_cgroups(const plan::CgroupLocations& own,
+                                             std::string_view choice) {
+  if (choice.empty()) return own;
+  auto [controllers, path] = split_once(choice, ':');
+  if (path.empty()) std::swap(controllers, path);
+  for (auto part : split(path, '/')) {
+    if (part == "..") {
+      return std::unexpected(
+          Error::invalid("a cgroup outside the container's own").where("--cgroup"));
+    }
+  }
+  while (path.starts_with('/')) path.remove_prefix(1);
+  auto names = split(controllers, ',');
+  plan::CgroupLocations out = own;
+  for (auto& cgroup : out) {
+    auto here = split(cgroup.controllers, ',');
+    bool meant = controllers.empty() || std::ranges::any_of(names, [&](auto name) {
+                   return std::ranges::find(here, name) != here.end();
+                 });
+    if (meant && !path.empty()) append(cgroup.directory, "/", path);
+  }
+  return out;
+}
+
+Result<> check_terminal(const ExecOptions& options, bool terminal) {
+  bool socket = !options.console_socket.empty();
+  if (terminal && options.detach && !socket) {
+    return std::unexpected(
+        Error::invalid("cannot allocate tty if runc will detach without setting console socket")
+            .where("process.terminal")
+            .cure("give --console-socket"));
+  }
+  if (socket && (!terminal || !options.detach)) {
+    return std::unexpected(
+        Error::invalid("cannot use console socket if runc will not detach or allocate tty")
+            .where("--console-socket")
+            .cure("leave --console-socket out, or give --detach and --tty"));
+  }
+  return {};
+}
+
+struct Exec {
+  plan::ProcessPlan process;
+  plan::ProcessHandle init;
+  plan::ExecRequest request;
+  Fd console_sender, console_receiver;
+};
+
+Result<> make_plan(Context& context, Container& container, const ExecOptions& options, Exec& exec) {
+  auto text = TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read config.json");
+  auto spec = TRY(spec::read_oci_config(text, container.state.bundle));
+  auto process = TRY(chosen_process(container, spec, options));
+  TRY(check_terminal(options, process.terminal));
+  plan::Options plan_options;
+  plan_options.id = container.state.id;
+  plan_options.rootless = context.rootless;
+  plan_options.no_new_keyring = options.no_new_keyring;
+  auto host = TRY(context.executor.host_facts(false));
+  exec.process = TRY(plan::compile_process(spec, process, host, plan_options));
+  exec.request.cgroups = TRY(chosen_cgroups(container.state.cgroups, options.cgroup));
+  return {};
+}
+
+Result<> make_console(const ExecOptions& options, Exec& exec) {
+  if (!exec.process.terminal) return {};
+  if (!options.console_socket.empty()) {
+    exec.console_sender = TRY_CTX(sys::connect_unix(options.console_socket),
+                                  "connect to the console socket ", options.console_socket);
+    return {};
+  }
+  auto pair = TRY_CTX(sys::socket_pair(), "make a socket pair for the terminal");
+  exec.console_sender = std::move(pair.first);
+  exec.console_receiver = std::move(pair.second);
+  return {};
+}
+
+Result<plan::ProcessHandle> execute(Context& context, const ExecOptions& options, Exec& exec) {
+  exec.request.process = &exec.process;
+  exec.request.init = &exec.init;
+  exec.request.stdio = options.stdio;
+  exec.request.console_socket = exec.console_sender.number();
+  exec.request.preserve_fds = options.preserve_fds;
+  exec.request.timeline = context.timeline;
+  auto process = context.executor.exec(exec.request);
+  exec.console_sender.reset();
+  return process;
+}
+
+}  // namespace
+
+// Takes no lock: probes of a container run beside each other, and nothing of ours changes.
+Result<ExecResult> exec(Context& context, std::string_view id, const ExecOptions& options) {
+  auto container = TRY(look_at(context, id));
+  auto allowed = check_executable(container, options);
+  if (!allowed) return std::unexpected(std::move(allowed).error().doing("container ", quoted(id)));
+  Exec exec;
+  fault_point(context, "exec", "plan");
+  TRY(make_plan(context, container, options, exec));
+  TRY(make_console(options, exec));
+  exec.init = std::move(container).handle();
+  fault_point(context, "exec", "execute");
+  auto process = TRY(execute(context, options, exec));
+  fault_point(context, "exec", "pid-file");
+  if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file, process.pid));
+  if (!options.pidfd_socket.empty()) {
+    TRY(send_to_socket(options.pidfd_socket, "pidfd", process.pidfd));
+  }
+  fault_point(context, "exec", "done");
+  ExecResult result{process.pid, {}};
+  if (options.detach) return result;
+  result.exit = TRY(wait_in_foreground(process, exec.console_receiver, options.stdio));
+  return result;
+}
+
+}  // namespace caisson::container

@@ -1,0 +1,67 @@
+#include "container/foreground.h"
+
+#include <sys/signalfd.h>
+
+#include <array>
+#include <optional>
+
+#include "base/defer.h"
+#include "container/process.h"
+#include "container/terminal.h"
+#include "sys/event.h"
+#include "sys/process.h"
+
+namespace caisson::container {
+namespace {
+
+// Faults of our own stay deadly.
+constexpr int kNotCaught[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+
+bool is_passed_on(int signal) { return signal != SIGCHLD && signal != SIGURG && signal != SIGPIPE; }
+
+void handle_signals(FdRef signals, FdRef pidfd, std::optional<TerminalProxy>& terminal) {
+  signalfd_siginfo info;
+  while (auto got = sys::read(signals, &info, sizeof info)) {
+    if (*got != sizeof info) return;
+    int signal = static_cast<int>(info.ssi_signo);
+    if (signal == SIGWINCH && terminal) {
+      terminal->copy_window_size();
+    } else if (is_passed_on(signal)) {
+      (void)sys::pidfd_send_signal(pidfd, signal);
+    }
+  }
+}
+
+FdRef chosen(int given, int own) { return FdRef(given >= 0 ? given : own); }
+
+}  // namespace
+
+Result<Exit> wait_in_foreground(const plan::ProcessHandle& process, FdRef console,
+                                const plan::Stdio& stdio) {
+  auto caught = sys::SignalSet::all();
+  for (int signal : kNotCaught) caught.remove(signal);
+  auto old_mask = TRY_CTX(sys::signal_mask(SIG_BLOCK, caught), "block signals");
+  Defer restore_mask([&] { (void)sys::signal_mask(SIG_SETMASK, old_mask); });
+  Fd signals = TRY_CTX(sys::signalfd(caught), "make a signalfd");
+  std::optional<TerminalProxy> terminal;
+  if (console.number() >= 0) {
+    terminal.emplace(
+        TRY(TerminalProxy::create(console, chosen(stdio.in, 0), chosen(stdio.out, 1))));
+  }
+  std::array<pollfd, 2 + TerminalProxy::kPolls> fds;
+  for (;;) {
+    fds.fill(pollfd{-1, 0, 0});
+    fds[0] = {process.pidfd.number(), POLLIN, 0};
+    fds[1] = {signals.number(), POLLIN, 0};
+    auto terminal_fds = std::span(fds).last<TerminalProxy::kPolls>();
+    if (terminal) terminal->fill(terminal_fds);
+    TRY_CTX(sys::poll(fds, -1), "wait for the program");
+    if (fds[1].revents != 0) handle_signals(signals, process.pidfd, terminal);
+    if (terminal) terminal->handle(terminal_fds);
+    if (fds[0].revents != 0) break;
+  }
+  if (terminal) terminal->drain();
+  return collect_exit(process.pidfd, process.pid);
+}
+
+}  // namespace caisson::container

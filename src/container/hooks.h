@@ -1,0 +1,37 @@
+// Runs the hooks of an OCI configuration.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "container/api.h"
+#include "container/store.h"
+#include "plan/executor.h"
+#include "spec/container_spec.h"
+
+namespace caisson::container {
+
+// Where a hook runs: in the caller's namespaces, or in those of a process.
+struct HookPlace {
+  int pidfd = -1;                // -1: the caller's
+  std::uint64_t namespaces = 0;  // CLONE_NEW*: which ones are entered
+};
+
+// Runs them in order, each to its end: with exactly its own arguments and environment, `state`
+// (JSON) on standard input, in a session of its own. A hook fails by its exit status, by a signal,
+// or by running longer than its timeout (then its process group is killed); what it wrote, up to 4
+// KB, is in the error. `phase` is the hooks' name: "createRuntime". The first failure ends the
+// list.
+Result<> run_hooks(const std::vector<spec::Hook>& hooks, std::string_view phase,
+                   std::string_view state, const HookPlace& place = {});
+
+// The namespaces of a plan that differ from the caller's, as CLONE_NEW* flags for HookPlace.
+std::uint64_t own_namespaces(const plan::NamespacePlan& plan);
+
+// The poststop hooks of the configuration kept in `folder`. Failures are warnings.
+void run_poststop_hooks(const Context& context, const Folder& folder, std::string_view state);
+
+}  // namespace caisson::container

@@ -1,0 +1,68 @@
+#include "container/api.h"
+#include "container/container.h"
+#include "container/errors.h"
+#include "container/wait.h"
+#include "sys/process.h"
+
+namespace caisson::container {
+namespace {
+
+constexpr int kThawTimeoutMs = 2000;
+constexpr int kKillTimeoutMs = 10'000;
+
+Error not_running(std::string_view id) {
+  return wrong_state(ESRCH, "container not running").doing("container ", quoted(id));
+}
+
+bool signal_can_be_sent(Status status) {
+  return status == Status::kCreated || status == Status::kRunning || status == Status::kPaused;
+}
+
+}  // namespace
+
+// Takes no lock: it changes nothing of ours, a pidfd can't hit the wrong process, and it must work
+// while a start waits for a hook.
+Result<> kill(Context& context, std::string_view id, int signal, bool all) {
+  auto container = TRY(look_at(context, id));
+  if (!signal_can_be_sent(container.status)) {
+    if (!all) return std::unexpected(not_running(id));
+    // What init left behind, when it had no pid namespace of its own.
+    if (container.state.cgroups.empty()) return {};
+    (void)context.executor.kill_all(container.state.cgroups, signal);
+    return {};
+  }
+  if (all && !container.state.cgroups.empty()) {
+    TRY(context.executor.kill_all(container.state.cgroups, signal));
+  } else {
+    auto sent = sys::pidfd_send_signal(container.init, signal);
+    if (!sent && sent.error().value == ESRCH) {
+      return std::unexpected(
+          wrong_state(ESRCH, "os: process already finished").doing("container ", quoted(id)));
+    }
+    if (!sent)
+      return std::unexpected(Error(sent.error()).doing("signal pid ", container.state.init.pid));
+  }
+  // A v1 freezer keeps even SIGKILL from a frozen process.
+  if (signal == SIGKILL && container.status == Status::kPaused) {
+    TRY(context.executor.thaw(container.state.cgroups, kThawTimeoutMs));
+  }
+  return {};
+}
+
+Result<Exit> stop(Context& context, std::string_view id, int signal, int grace_ms) {
+  auto status = TRY(query(context, id)).status;
+  if (!signal_can_be_sent(status)) return std::unexpected(not_running(id));
+  // A frozen program can't end by itself.
+  if (status == Status::kPaused) TRY(resume(context, id));
+  // Asked before the end, which may remove the container.
+  auto waiter = TRY(Waiter::begin(context, id));
+  auto sent = kill(context, id, signal);
+  if (!sent && !sent.error().is(ESRCH)) return std::unexpected(std::move(sent).error());
+  auto exit = waiter.wait(grace_ms);
+  if (exit || !exit.error().is(ETIMEDOUT)) return exit;
+  auto killed = kill(context, id, SIGKILL);
+  if (!killed && !killed.error().is(ESRCH)) return std::unexpected(std::move(killed).error());
+  return waiter.wait(kKillTimeoutMs);
+}
+
+}  // namespace caisson::container

@@ -1,0 +1,34 @@
+#include "container/api.h"
+#include "container/container.h"
+#include "container/errors.h"
+
+namespace caisson::container {
+namespace {
+
+constexpr int kFreezeTimeoutMs = 10'000;
+
+std::unexpected<Error> refuse(std::string_view id, std::string cause) {
+  int errno_value = cause == "container not running" ? ESRCH : EBUSY;
+  return std::unexpected(
+      wrong_state(errno_value, std::move(cause)).doing("container ", quoted(id)));
+}
+
+}  // namespace
+
+Result<> pause(Context& context, std::string_view id) {
+  auto container = TRY(open_for_change(context, id));
+  if (container.status == Status::kPaused) return refuse(id, "container paused");
+  if (container.status == Status::kStopped) return refuse(id, "container not running");
+  auto frozen = context.executor.freeze(container.state.cgroups, kFreezeTimeoutMs);
+  // Half-frozen is worse than running.
+  if (!frozen) (void)context.executor.thaw(container.state.cgroups, kFreezeTimeoutMs);
+  return frozen;
+}
+
+Result<> resume(Context& context, std::string_view id) {
+  auto container = TRY(open_for_change(context, id));
+  if (container.status != Status::kPaused) return refuse(id, "container not paused");
+  return context.executor.thaw(container.state.cgroups, kFreezeTimeoutMs);
+}
+
+}  // namespace caisson::container

@@ -1,0 +1,108 @@
+#include "container/process.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "sys/file.h"
+#include "sys/process.h"
+
+namespace caisson::container {
+namespace {
+
+constexpr int kCollectTimeoutMs = 2000;
+constexpr useconds_t kCollectPauseUs = 5000;
+
+Exit from_status(const sys::WaitStatus& status) {
+  Exit exit;
+  exit.known = true;
+  (status.code == CLD_EXITED ? exit.code : exit.signal) = status.status;
+  return exit;
+}
+
+Exit from_wait_word(int word) {
+  Exit exit;
+  exit.known = true;
+  exit.signal = word & 0x7f;
+  if (exit.signal == 0) exit.code = (word >> 8) & 0xff;
+  return exit;
+}
+
+// Field 52 of /proc/PID/stat of a zombie. The kernel shows 0 to those who may not look, hence the
+// question to a link that has the same condition (PTRACE_MODE_READ_FSCREDS).
+std::optional<Exit> zombie_exit(int pid) {
+  auto text = sys::read_file(sys::kCwd, cat("/proc/", pid, "/stat").c_str());
+  if (!text) return std::nullopt;
+  auto name_end = text->rfind(") ");
+  if (name_end == text->npos) return std::nullopt;
+  auto fields = split(trim(std::string_view(*text).substr(name_end + 2)), ' ');
+  constexpr std::size_t kExitCode = 52 - 3;
+  if (fields.size() <= kExitCode || fields[0] != "Z") return std::nullopt;
+  auto word = parse_number<int>(fields[kExitCode]);
+  if (!word) return std::nullopt;
+  if (*word == 0 && !sys::readlink(sys::kCwd, cat("/proc/", pid, "/ns/user").c_str())) {
+    return std::nullopt;
+  }
+  return from_wait_word(*word);
+}
+
+std::optional<Exit> try_collect(FdRef pidfd, int pid) {
+  if (auto waited = sys::wait_pidfd(pidfd, WNOHANG); waited && waited->pid != 0) {
+    return from_status(*waited);
+  }
+  if (auto told = sys::pidfd_exit_status(pidfd); told && told->has_value()) {
+    return from_status(**told);
+  }
+  return zombie_exit(pid);
+}
+
+}  // namespace
+
+Result<ProcessId> own_process() {
+  ProcessId own;
+  own.pid = sys::getpid();
+  own.start_time = TRY_CTX(sys::process_start_time(own.pid), "read /proc/self/stat");
+  return own;
+}
+
+std::optional<Fd> find_process(const ProcessId& process, const std::string& boot_id) {
+  if (process.pid <= 0) return std::nullopt;
+  auto boot = sys::boot_id();
+  if (boot && *boot != boot_id) return std::nullopt;
+  auto pidfd = sys::pidfd_open(process.pid);
+  if (!pidfd) return std::nullopt;
+  auto start_time = sys::process_start_time(process.pid);
+  if (!start_time || *start_time != process.start_time) return std::nullopt;
+  if (sys::wait_readable(*pidfd, 0).value_or(false)) return std::nullopt;
+  return std::move(*pidfd);
+}
+
+Exit collect_exit(FdRef pidfd, int pid) {
+  auto deadline = Deadline::in_ms(kCollectTimeoutMs);
+  Exit exit;
+  for (;;) {
+    // Read before the attempt: a process that is gone now may have been collected during it.
+    bool gone = !sys::pidfd_send_signal(pidfd, 0);
+    if (auto collected = try_collect(pidfd, pid)) {
+      exit = *collected;
+      break;
+    }
+    if (gone || deadline.passed()) break;
+    ::usleep(kCollectPauseUs);
+  }
+  exit.at = realtime_ns();
+  return exit;
+}
+
+Exit exit_of_ended(const ProcessId& process, const std::string& boot_id) {
+  Exit lost;
+  lost.at = realtime_ns();
+  auto boot = sys::boot_id();
+  auto pidfd = sys::pidfd_open(process.pid);
+  if (!boot || *boot != boot_id || !pidfd) return lost;
+  auto start_time = sys::process_start_time(process.pid);
+  if (!start_time || *start_time != process.start_time) return lost;
+  return collect_exit(*pidfd, process.pid);
+}
+
+}  // namespace caisson::container

@@ -1,0 +1,26 @@
+// Processes by their identity (pid and start time), and how they ended.
+#pragma once
+
+#include <optional>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "container/state.h"
+
+namespace caisson::container {
+
+// The calling process.
+Result<ProcessId> own_process();
+// A pidfd of the process if it still runs: not a zombie, not another one that was given the same
+// pid, and noted on this boot of the machine.
+std::optional<Fd> find_process(const ProcessId& process, const std::string& boot_id);
+
+// How a process ended that poll(2) reports as ended: as our child, else from the kernel
+// (Linux 6.15), else from the zombie that its parent has not collected yet. Not known after 2 s of
+// trying: never guessed. `at` is now.
+Exit collect_exit(FdRef pidfd, int pid);
+
+// The same for a process that is not there any more, or is a zombie.
+Exit exit_of_ended(const ProcessId& process, const std::string& boot_id);
+
+}  // namespace caisson::container

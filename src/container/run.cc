@@ -1,0 +1,65 @@
+#include "container/api.h"
+#include "container/container.h"
+#include "container/foreground.h"
+#include "container/repair.h"
+#include "container/start_sequence.h"
+#include "container/supervisor.h"
+
+namespace caisson::container {
+namespace {
+
+// What follows the end of a program in the foreground. Another command may be removing the
+// container.
+void finish(Context& context, Container& container, Exit& exit, bool remove) {
+  auto stats = context.executor.stats(container.state.cgroups);
+  exit.oom = stats && stats->oom_kills.value_or(0) > 0;
+  (void)save_exit(container.folder, exit);
+  // A kept container keeps its cgroup too: engines read its figures after the end.
+  if (!remove) return;
+  auto lock = lock_folder(context, container.folder);
+  if (!lock) {
+    bool gone = lock.error().code() == "container.missing";
+    if (!gone && context.warn) context.warn(lock.error().message());
+    return;
+  }
+  container.lock = std::move(*lock);
+  auto discarded = discard(context, container);
+  if (!discarded && context.warn) {
+    context.warn(cat("clean-up is not complete: ", discarded.error().message()));
+  }
+}
+
+Result<RunResult> run_in_foreground(Context& context, const RunOptions& options) {
+  Start start(context, options.create);
+  start.run = RunMode::kForeground;
+  start.remove_on_exit = options.remove_on_exit;
+  TRY(run_start_sequence(start));
+  Container& container = start.container;
+  container.lock.release();
+  RunResult result{container.state.init.pid, {}};
+  plan::ProcessHandle init{container.state.init.pid, container.state.init.start_time,
+                           std::move(container.init)};
+  result.exit = TRY(wait_in_foreground(init, start.console_receiver, options.create.stdio));
+  finish(context, container, result.exit, options.remove_on_exit);
+  return result;
+}
+
+Result<RunResult> run_and_leave(Context& context, const RunOptions& options) {
+  Start start(context, options.create);
+  start.run = RunMode::kDetached;
+  TRY(run_start_sequence(start));
+  return RunResult{start.container.state.init.pid, {}};
+}
+
+}  // namespace
+
+Result<RunResult> run(Context& context, const RunOptions& options) {
+  switch (options.mode) {
+    case RunMode::kForeground: return run_in_foreground(context, options);
+    case RunMode::kSupervised: return run_supervised(context, options);
+    case RunMode::kDetached: break;
+  }
+  return run_and_leave(context, options);
+}
+
+}  // namespace caisson::container

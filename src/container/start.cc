@@ -1,0 +1,68 @@
+#include "container/api.h"
+#include "container/container.h"
+#include "container/errors.h"
+#include "container/fault.h"
+#include "container/hooks.h"
+#include "spec/oci_config.h"
+#include "sys/file.h"
+#include "sys/process.h"
+
+namespace caisson::container {
+namespace {
+
+// Hooks of startContainer run inside this time.
+constexpr int kStartTimeoutMs = 60'000;
+constexpr int kKillTimeoutMs = 10'000;
+
+Result<> check_startable(const Container& container) {
+  switch (container.status) {
+    case Status::kCreated: return {};
+    case Status::kStopped:
+      return std::unexpected(wrong_state(EBUSY, "cannot start a container that has stopped"));
+    case Status::kCreating:
+    case Status::kRunning:
+    case Status::kPaused: break;
+  }
+  return std::unexpected(wrong_state(EBUSY, "cannot start an already running container"));
+}
+
+// The hooks of the configuration as it was at create. Most configurations have none and need not be
+// parsed.
+Result<> run_poststart_hooks(const Container& container) {
+  auto text = TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read config.json");
+  if (text.find("\"poststart\"") == text.npos) return {};
+  auto spec = TRY(spec::read_oci_config(text, container.state.bundle));
+  Snapshot snapshot{container.state, Status::kRunning, {}};
+  return run_hooks(spec.hooks.poststart, "poststart", state_json(snapshot, ""));
+}
+
+Result<> go(Context& context, Container& container) {
+  fault_point(context, "start", "note");
+  container.state.progress = Progress::kStarting;
+  TRY(save(container));
+  fault_point(context, "start", "go");
+  TRY(context.executor.start(container.folder.dir, kStartTimeoutMs));
+  fault_point(context, "start", "save");
+  container.state.progress = Progress::kStarted;
+  TRY(save(container));
+  (void)sys::unlinkat(container.folder.dir, "start");
+  return {};
+}
+
+}  // namespace
+
+Result<> start(Context& context, std::string_view id) {
+  auto container = TRY(open_for_change(context, id));
+  auto startable = check_startable(container);
+  if (!startable)
+    return std::unexpected(std::move(startable).error().doing("container ", quoted(id)));
+  TRY(go(context, container));
+  fault_point(context, "start", "poststart");
+  auto hooks = run_poststart_hooks(container);
+  if (hooks) return {};
+  // The specification: stop the container and report the error.
+  (void)kill_init(context, container, kKillTimeoutMs);
+  return hooks;
+}
+
+}  // namespace caisson::container

@@ -1,0 +1,315 @@
+#include "container/start_sequence.h"
+
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "container/control.h"
+#include "container/errors.h"
+#include "container/fault.h"
+#include "container/hooks.h"
+#include "container/journal.h"
+#include "container/process.h"
+#include "container/repair.h"
+#include "plan/compile.h"
+#include "sys/file.h"
+#include "sys/process.h"
+#include "sys/socket.h"
+
+namespace caisson::container {
+namespace {
+
+bool we_hold_the_terminal(const Start& start) {
+  bool holds = start.run && *start.run != RunMode::kDetached;
+  return holds && start.plan.process.terminal && start.options.console_socket.empty();
+}
+
+bool on_machine_view(const Start& start) { return start.plan.mounts.root.machine_view; }
+
+// --- before anything is touched
+
+Result<> check_options(Start& start) {
+  const CreateOptions& options = start.options;
+  TRY(check_id(options.id));
+  if (!open_folder(start.context, options.id)) return {};
+  // It may be one that a killed command left: looking at it removes it.
+  auto there = look_at(start.context, options.id);
+  if (there) return std::unexpected(taken_name(options.id));
+  if (there.error().code() == "container.missing") return {};
+  return std::unexpected(std::move(there).error());
+}
+
+Result<> check_terminal(const Start& start) {
+  bool socket = !start.options.console_socket.empty();
+  bool terminal = start.plan.process.terminal;
+  if (terminal && !socket && !we_hold_the_terminal(start)) {
+    return std::unexpected(
+        Error::invalid("cannot allocate tty if runc will detach without setting console socket")
+            .where("process.terminal")
+            .cure("give --console-socket, or set process.terminal to false"));
+  }
+  bool foreground = start.run == RunMode::kForeground;
+  if (socket && (!terminal || foreground)) {
+    return std::unexpected(
+        Error::invalid("cannot use console socket if runc will not detach or allocate tty")
+            .where("--console-socket")
+            .cure("leave --console-socket out, or detach and set process.terminal to true"));
+  }
+  return {};
+}
+
+Result<> make_plan(Start& start) {
+  const CreateOptions& options = start.options;
+  bool view = options.spec->root_source == spec::RootSource::kMachineView;
+  start.host = TRY(start.context.executor.host_facts(view));
+  plan::Options plan_options;
+  plan_options.id = options.id;
+  plan_options.no_pivot = options.no_pivot;
+  plan_options.no_new_keyring = options.no_new_keyring;
+  plan_options.rootless = start.context.rootless;
+  plan_options.cgroup_parent = options.cgroup_parent;
+  plan_options.default_cgroup_name =
+      options.default_cgroup_name.empty() ? options.id : options.default_cgroup_name;
+  start.plan = TRY(plan::compile(*options.spec, start.host, plan_options));
+  tell_notices(start.context, start.plan);
+  return check_terminal(start);
+}
+
+// --- the folder
+
+State first_state(const Start& start) {
+  State state;
+  state.id = start.options.id;
+  state.oci_version = start.options.spec->oci_version;
+  state.bundle = start.options.bundle;
+  state.rootfs = on_machine_view(start) ? "/" : start.plan.mounts.root.path;
+  state.created = realtime_ns();
+  state.annotations = start.plan.annotations;
+  state.labels = start.options.labels;
+  state.owner = start.host.uid;
+  state.wall = start.options.wall;
+  state.command = start.plan.process.args;
+  state.terminal = start.plan.process.terminal;
+  state.remove_on_exit = start.remove_on_exit;
+  state.logged = start.run == RunMode::kSupervised;
+  state.log_limit = start.log_limit;
+  if (on_machine_view(start)) {
+    for (const auto& step : start.plan.mounts.steps) {
+      if (step.op != plan::MountOp::kOverlayView) continue;
+      state.layers.push_back({step.layer, step.target, step.source});
+    }
+  }
+  return state;
+}
+
+Result<> claim(Start& start) {
+  State state = first_state(start);
+  state.boot_id = TRY_CTX(sys::boot_id(), "read the boot id");
+  if (start.run && *start.run != RunMode::kDetached) state.supervisor = TRY(own_process());
+  auto claim = TRY(claim_folder(start.context, state, start.options.config_text));
+  start.container.folder = std::move(claim.folder);
+  start.container.lock = std::move(claim.lock);
+  start.container.state = std::move(state);
+  start.container.status = Status::kCreating;
+  return {};
+}
+
+// A FIFO whose writing end is opened for reading too: the container sees neither end of file nor
+// SIGPIPE when the supervisor dies, and another one can go on reading. The folder is closed to
+// others, so that the mode only matters to processes that reopen the descriptor they were given
+// (/dev/stdout).
+Result<> open_output(FdRef dir, const char* name, Fd& reader, Fd& writer) {
+  TRY_CTX(sys::mknodat(dir, name, S_IFIFO | 0600, 0), "make the FIFO ", name);
+  reader = TRY_CTX(sys::openat(dir, name, O_RDONLY | O_NONBLOCK), "open the FIFO ", name);
+  writer = TRY_CTX(sys::openat(dir, name, O_RDWR), "open the FIFO ", name);
+  TRY_CTX(sys::fchmod(writer, 0666), "change the mode of the FIFO ", name);
+  return {};
+}
+
+Result<> make_output(Start& start) {
+  start.stdio = start.options.stdio;
+  if (start.run != RunMode::kSupervised) return {};
+  FdRef dir = start.container.folder.dir;
+  start.log = TRY(LogWriter::open(dir, start.log_limit));
+  start.control = TRY_CTX(sys::listen_unix(dir, kControlSocket), "make the control socket");
+  if (start.plan.process.terminal) return {};
+  TRY(open_output(dir, "stdout", start.out_reader, start.out_writer));
+  TRY(open_output(dir, "stderr", start.err_reader, start.err_writer));
+  start.null_input = TRY_CTX(sys::openat(sys::kCwd, "/dev/null", O_RDONLY), "open /dev/null");
+  start.stdio = {start.null_input.number(), start.out_writer.number(), start.err_writer.number()};
+  return {};
+}
+
+Result<> make_console(Start& start) {
+  if (!start.plan.process.terminal) return {};
+  const std::string& path = start.options.console_socket;
+  if (!path.empty()) {
+    start.console_sender = TRY_CTX(sys::connect_unix(path), "connect to the console socket ", path);
+    return {};
+  }
+  auto pair = TRY_CTX(sys::socket_pair(), "make a socket pair for the terminal");
+  start.console_sender = std::move(pair.first);
+  start.console_receiver = std::move(pair.second);
+  return {};
+}
+
+// --- the process
+
+Result<> note_process(Start& start, const plan::ProcessHandle& process) {
+  start.container.state.init = {process.pid, process.start_time};
+  start.container.init = TRY_CTX(sys::dup_cloexec(process.pidfd), "duplicate a pidfd");
+  TRY(save(start.container));
+  fault_point(start.context, "create", "process");
+  return {};
+}
+
+Result<> run_create_hooks(Start& start, plan::HookPhase phase, const plan::ProcessHandle& process) {
+  fault_point(start.context, "create", "hooks");
+  Container& container = start.container;
+  if (!container.state.hooks_begun) {
+    container.state.hooks_begun = true;
+    TRY(save(container));
+  }
+  Snapshot snapshot{container.state, Status::kCreating, {}};
+  std::string state = state_json(snapshot, "");
+  const spec::Hooks& hooks = start.plan.hooks;
+  if (phase == plan::HookPhase::kPrestart) return run_hooks(hooks.prestart, "prestart", state);
+  if (phase == plan::HookPhase::kCreateRuntime) {
+    return run_hooks(hooks.create_runtime, "createRuntime", state);
+  }
+  HookPlace place{process.pidfd.number(), own_namespaces(start.plan.namespaces)};
+  return run_hooks(hooks.create_container, "createContainer", state, place);
+}
+
+Result<> execute(Start& start) {
+  Container& container = start.container;
+  Journal journal = TRY(Journal::open(container.folder.dir));
+  plan::CreateRequest request;
+  request.plan = &start.plan;
+  request.state_dir = container.folder.dir.number();
+  request.state_dir_path = container.folder.path;
+  request.undo = &journal;
+  request.wait_for_start = !start.run;
+  request.stdio = start.stdio;
+  request.console_socket = start.console_sender.number();
+  request.preserve_fds = start.options.preserve_fds;
+  request.extra_env = start.options.extra_env;
+  request.want_layers = on_machine_view(start) && start.run && *start.run != RunMode::kDetached;
+  request.timeline = start.context.timeline;
+  request.on_process = [&](const plan::ProcessHandle& process) {
+    return note_process(start, process);
+  };
+  request.run_hooks = [&](plan::HookPhase phase, const plan::ProcessHandle& process) {
+    return run_create_hooks(start, phase, process);
+  };
+  request.hook_state = [&](const plan::ProcessHandle&) {
+    Snapshot snapshot{container.state, Status::kCreated, {}};
+    return state_json(snapshot, "");
+  };
+  auto created = TRY(start.context.executor.create(request));
+  if (start.context.warn) {
+    for (const auto& notice : created.notices) start.context.warn(notice);
+  }
+  State& state = container.state;
+  state.init = {created.init.pid, created.init.start_time};
+  state.cgroups = std::move(created.cgroups);
+  container.init = std::move(created.init.pidfd);
+  start.layers = std::move(created.layers);
+  start.console_sender.reset();
+  start.out_writer.reset();
+  start.err_writer.reset();
+  start.null_input.reset();
+  return {};
+}
+
+Result<> save_created(Start& start) {
+  Container& container = start.container;
+  container.state.progress = start.run ? Progress::kStarted : Progress::kCreated;
+  container.status = start.run ? Status::kRunning : Status::kCreated;
+  if (start.layers.valid()) {
+    container.state.layers_fd = start.layers.number();
+    container.state.layers_holder = container.state.supervisor;
+  }
+  return save(container);
+}
+
+Result<> run_poststart_hooks(Start& start) {
+  if (!start.run || start.plan.hooks.poststart.empty()) return {};
+  Snapshot snapshot{start.container.state, Status::kRunning, {}};
+  return run_hooks(start.plan.hooks.poststart, "poststart", state_json(snapshot, ""));
+}
+
+Result<> pid_file(Start& start) {
+  if (start.options.pid_file.empty()) return {};
+  return write_pid_file(start.options.pid_file, start.container.state.init.pid);
+}
+
+Result<> pidfd_socket(Start& start) {
+  if (start.options.pidfd_socket.empty()) return {};
+  return send_to_socket(start.options.pidfd_socket, "pidfd", start.container.init);
+}
+
+struct Step {
+  std::string_view name;
+  Result<> (*run)(Start&);
+};
+
+constexpr Step kSteps[] = {
+    {"check-id", check_options},
+    {"plan", make_plan},
+    {"claim", claim},
+    {"output", make_output},
+    {"console", make_console},
+    {"execute", execute},  // within it: save the process' identity, run the hooks of create
+    {"save", save_created},
+    {"poststart", run_poststart_hooks},
+    {"pid-file", pid_file},
+    {"pidfd-socket", pidfd_socket},
+};
+
+// Takes back what the steps did. An error of its own is only told: the first one matters.
+void abandon(Start& start) {
+  if (!start.container.lock.held()) return;
+  auto discarded = discard(start.context, start.container);
+  if (!discarded && start.context.warn) {
+    start.context.warn(cat("clean-up is not complete: ", discarded.error().message()));
+  }
+}
+
+}  // namespace
+
+Result<> run_start_sequence(Start& start) {
+  for (const auto& step : kSteps) {
+    fault_point(start.context, "create", step.name);
+    std::int64_t begin = start.context.timeline != nullptr ? monotonic_ns() : 0;
+    auto done = step.run(start);
+    if (start.context.timeline != nullptr) {
+      start.context.timeline->step("parent", step.name, begin, monotonic_ns());
+    }
+    if (!done) {
+      abandon(start);
+      return std::unexpected(std::move(done).error().step(step.name));
+    }
+  }
+  fault_point(start.context, "create", "done");
+  return {};
+}
+
+void tell_notices(const Context& context, const plan::Plan& plan) {
+  if (!context.warn) return;
+  for (const auto& notice : plan.notices) context.warn(notice);
+}
+
+Result<> write_pid_file(const std::string& path, int pid) {
+  TRY_CTX(sys::write_atomically(sys::kCwd, path.c_str(), cat(pid), 0644), "write the pid file ",
+          path);
+  return {};
+}
+
+Result<> send_to_socket(const std::string& path, std::string_view name, FdRef fd) {
+  Fd socket = TRY_CTX(sys::connect_unix(path), "connect to ", path);
+  int number = fd.number();
+  TRY_CTX(sys::send_message(socket, name, std::span(&number, 1)), "send a descriptor to ", path);
+  return {};
+}
+
+}  // namespace caisson::container

@@ -1,0 +1,33 @@
+// Waiting for the end of a container, prepared before whatever brings it about.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "container/container.h"
+#include "container/control.h"
+
+namespace caisson::container {
+
+class Waiter {
+ public:
+  static Result<Waiter> begin(Context& context, std::string_view id);
+  // -1: no bound. ETIMEDOUT while it still runs.
+  Result<Exit> wait(int timeout_ms);
+
+ private:
+  Waiter(Context& context, std::string id) : context_(context), id_(std::move(id)) {}
+  Result<> prepare();
+  // Nothing when the supervisor went away; then everything is prepared anew.
+  Result<std::optional<Exit>> ask_supervisor(int timeout_ms);
+  Result<Exit> watch_init(int timeout_ms);
+
+  Context& context_;
+  std::string id_;
+  Container container_;
+  Fd control_;  // connected, the question is asked; empty without a supervisor
+};
+
+}  // namespace caisson::container

@@ -1,5 +1,5 @@
-// The cgroup file systems as a container sees them: one cgroup2 mount, or on v1 and hybrid hosts a tmpfs
-// with a directory per hierarchy.
+// The cgroup file systems as a container sees them: one cgroup2 mount, or on v1 and hybrid hosts a
+// tmpfs with a directory per hierarchy.
 
 #include <cstring>
 

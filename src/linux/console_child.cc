@@ -42,7 +42,7 @@ ErrnoOr<> open_pty(ChildContext& context) {
   Fd slave = TRY(sys::open_pty_slave(master));
   const auto& process = *context.process;
   if (process.console_rows != 0 || process.console_columns != 0) {
-    struct winsize size {};
+    struct winsize size{};
     size.ws_row = process.console_rows;
     size.ws_col = process.console_columns;
     TRY(sys::set_window_size(master, size));

@@ -1,5 +1,5 @@
-// Executes the mount steps of a plan inside the new mount namespace: every file system is made detached,
-// finished (options, attributes, propagation), and attached by descriptor.
+// Executes the mount steps of a plan inside the new mount namespace: every file system is made
+// detached, finished (options, attributes, propagation), and attached by descriptor.
 
 #include <linux/magic.h>
 #include <sys/sysmacros.h>
@@ -84,7 +84,8 @@ ErrnoOr<> apply_attributes(ChildContext& context, int index, const MountStep& st
   return finish_tree(context, index, step, tree, id_map);
 }
 
-ErrnoOr<> attach(ChildContext& context, int index, const MountStep& step, FdRef tree, FdRef target) {
+ErrnoOr<> attach(ChildContext& context, int index, const MountStep& step, FdRef tree,
+                 FdRef target) {
   note(context, Operation::kAttach, step.target, index);
   TRY(sys::move_mount(tree, target));
   forget_cached_parent(context);
@@ -160,8 +161,8 @@ ErrnoOr<> set_attributes(ChildContext& context, int index, const MountStep& step
   return apply_attributes(context, index, step, target, FdRef(-1));
 }
 
-// tmpfs filled with what the root had at its target: a bind of the old directory stays reachable by its
-// descriptor while the new file system is attached over it.
+// tmpfs filled with what the root had at its target: a bind of the old directory stays reachable by
+// its descriptor while the new file system is attached over it.
 ErrnoOr<> copy_entries(FdRef from, FdRef to, int depth);
 
 ErrnoOr<> copy_regular(FdRef from, FdRef to, const char* name, const struct stat& info) {
@@ -171,7 +172,8 @@ ErrnoOr<> copy_regular(FdRef from, FdRef to, const char* name, const struct stat
   for (;;) {
     std::size_t got = TRY(sys::read(source, buffer, sizeof buffer));
     if (got == 0) break;
-    for (std::size_t done = 0; done < got;) done += TRY(sys::write(target, buffer + done, got - done));
+    for (std::size_t done = 0; done < got;)
+      done += TRY(sys::write(target, buffer + done, got - done));
   }
   (void)sys::fchownat(target, "", info.st_uid, info.st_gid, AT_EMPTY_PATH);
   return sys::fchmod(target, info.st_mode & 07777U);
@@ -228,7 +230,8 @@ ErrnoOr<> copy_up(ChildContext& context, int index, const MountStep& step) {
   return attach(context, index, step, tree, target);
 }
 
-// --- masks ------------------------------------------------------------------------------------------
+// --- masks
+// ------------------------------------------------------------------------------------------
 
 // A detached clone of the mask that was attached first, or a new one. Clones share one super block.
 ErrnoOr<Fd> null_mask(ChildContext& context) {
@@ -238,7 +241,8 @@ ErrnoOr<Fd> null_mask(ChildContext& context) {
   Fd null = TRY(sys::openat(sys::kCwd, "/dev/null", O_PATH | O_NOFOLLOW));
   auto info = TRY(sys::fstat(null));
   // CVE-2025-31133: what we hide files with must really be the null device.
-  if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3)) return std::unexpected(Errno{ENODEV});
+  if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
+    return std::unexpected(Errno{ENODEV});
   return sys::open_tree(null, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
 }
 
@@ -278,7 +282,8 @@ ErrnoOr<> make_readonly(ChildContext& context, int index, const MountStep& step)
   return attach(context, index, step, tree, target);
 }
 
-// --- nodes ------------------------------------------------------------------------------------------
+// --- nodes
+// ------------------------------------------------------------------------------------------
 
 ErrnoOr<> symlink(ChildContext& context, int index, const MountStep& step) {
   const char* name = nullptr;
@@ -291,7 +296,8 @@ ErrnoOr<> symlink(ChildContext& context, int index, const MountStep& step) {
 
 ErrnoOr<> own_node(FdRef parent, const char* name, const MountStep& step) {
   if (!step.uid && !step.gid) return {};
-  return sys::fchownat(parent, name, step.uid.value_or(0), step.gid.value_or(0), AT_SYMLINK_NOFOLLOW);
+  return sys::fchownat(parent, name, step.uid.value_or(0), step.gid.value_or(0),
+                       AT_SYMLINK_NOFOLLOW);
 }
 
 ErrnoOr<> directory(ChildContext& context, int index, const MountStep& step) {
@@ -337,7 +343,8 @@ ErrnoOr<> device_node(ChildContext& context, int index, const MountStep& step) {
   return own_node(parent, name, step);
 }
 
-// --- dispatch ---------------------------------------------------------------------------------------
+// --- dispatch
+// ---------------------------------------------------------------------------------------
 
 ErrnoOr<> cgroup_step(ChildContext& context, int index, const MountStep& step) {
   Fd target = TRY(open_target(context, index, step, Make::kDirectory));

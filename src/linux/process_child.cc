@@ -56,7 +56,8 @@ ErrnoOr<> change_directory(ChildContext& context, const char* path) {
 
 bool denied(Errno error) { return error.value == EACCES || error.value == EPERM; }
 
-// --- finding the program ----------------------------------------------------------------------------
+// --- finding the program
+// ----------------------------------------------------------------------------
 
 ErrnoOr<> check_executable(const char* path) {
   auto info = TRY(sys::fstatat(sys::kCwd, path));
@@ -93,7 +94,8 @@ ErrnoOr<> search_path(ChildContext& context, std::string_view name) {
   return std::unexpected(Errno{best});
 }
 
-// --- HOME -------------------------------------------------------------------------------------------
+// --- HOME
+// -------------------------------------------------------------------------------------------
 
 // The n-th field of a line of passwd(5).
 std::string_view field(std::string_view line, int n) {
@@ -188,7 +190,8 @@ ErrnoOr<> apply_scheduling(ChildContext& context) {
 
 ErrnoOr<> enter_working_directory(ChildContext& context) {
   auto entered = change_directory(context, context.process->cwd.c_str());
-  // The user may see what root can't (FUSE, root-squashed NFS): tried again after the change of user.
+  // The user may see what root can't (FUSE, root-squashed NFS): tried again after the change of
+  // user.
   if (!entered && denied(entered.error())) return {};
   return entered;
 }
@@ -206,17 +209,18 @@ ErrnoOr<> join_session_keyring(ChildContext& context) {
   return {};
 }
 
-// Without no_new_privs the filter can be loaded only by a privileged process, so before the credentials
-// change; the steps after this one must be calls that the filter lets pass.
+// Without no_new_privs the filter can be loaded only by a privileged process, so before the
+// credentials change; the steps after this one must be calls that the filter lets pass.
 ErrnoOr<> load_seccomp_early(ChildContext& context) {
   const auto& process = *context.process;
   if (process.no_new_privileges || process.seccomp.program.empty()) return {};
   sock_fprog program{};
   program.len = static_cast<unsigned short>(process.seccomp.program.size());
-  program.filter =
-      reinterpret_cast<sock_filter*>(const_cast<plan::BpfInstruction*>(process.seccomp.program.data()));
+  program.filter = reinterpret_cast<sock_filter*>(
+      const_cast<plan::BpfInstruction*>(process.seccomp.program.data()));
   note(context, Operation::kNone, "linux.seccomp");
-  return sys::call_void(SYS_seccomp, SECCOMP_SET_MODE_FILTER, process.seccomp.filter_flags, &program);
+  return sys::call_void(SYS_seccomp, SECCOMP_SET_MODE_FILTER, process.seccomp.filter_flags,
+                        &program);
 }
 
 ErrnoOr<> become_user(ChildContext& context) {

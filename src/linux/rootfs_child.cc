@@ -14,6 +14,9 @@ constexpr unsigned long kPrivate = 1UL << 18;    // MS_PRIVATE
 constexpr unsigned long kSlave = 1UL << 19;      // MS_SLAVE
 constexpr unsigned long kMove = 1UL << 13;       // MS_MOVE
 
+// In the layers tmpfs; layers themselves are called "root" and "mN".
+constexpr const char* kMountPoint = "new-root";
+
 // Appends to a fixed buffer; false when it does not fit.
 class Path {
  public:
@@ -45,8 +48,8 @@ class Path {
   bool overflown_ = false;
 };
 
-// A tmpfs that takes everything that is written to a machine view, mounted over the container's state
-// folder in this namespace only, so that overlayfs can find its upper directories by path.
+// A tmpfs that takes everything that is written to a machine view, mounted over the container's
+// state folder in this namespace only, so that overlayfs can find its upper directories by path.
 ErrnoOr<> mount_layers(ChildContext& context) {
   note(context, Operation::kMount, "tmpfs for the changes");
   Fd filesystem = TRY(sys::fsopen("tmpfs"));
@@ -60,12 +63,13 @@ ErrnoOr<> mount_layers(ChildContext& context) {
   TRY(sys::fsconfig_create(filesystem));
   Fd tree = TRY(sys::fsmount(filesystem, 0));
   TRY(sys::move_mount_at(tree, sys::kCwd, context.state_dir));
-  TRY(sys::mkdirat(tree, "root", 0755));
+  TRY(sys::mkdirat(tree, kMountPoint, 0755));
   context.layers_fd = tree.release();
   return {};
 }
 
-// The upper and work directories of one layer; the upper one looks like the directory that it covers.
+// The upper and work directories of one layer; the upper one looks like the directory that it
+// covers.
 ErrnoOr<> make_layer(ChildContext& context, const plan::MountStep& step) {
   FdRef layers(context.layers_fd);
   TRY(sys::mkdirat(layers, step.layer.c_str(), 0755));
@@ -147,7 +151,7 @@ ErrnoOr<> prepare_view_root(ChildContext& context) {
     if (root == steps.size()) return std::unexpected(Errno{EINVAL});
     tree = TRY(view_tree(context, root, steps[root]));
   }
-  TRY(sys::move_mount_at(tree, FdRef(context.layers_fd), "root"));
+  TRY(sys::move_mount_at(tree, FdRef(context.layers_fd), kMountPoint));
   context.root_fd = tree.release();
   return {};
 }
@@ -169,8 +173,8 @@ ErrnoOr<> prepare_directory_root(ChildContext& context) {
 
 ErrnoOr<> prepare_root(ChildContext& context) {
   const auto& root = context.plan->mounts.root;
-  // Nothing that happens from here on may reach the host; what the host mounts may reach us only where
-  // the configuration asks for it.
+  // Nothing that happens from here on may reach the host; what the host mounts may reach us only
+  // where the configuration asks for it.
   bool slave = root.propagation == kSlave || root.propagation == (1UL << 20) /* MS_SHARED */;
   note(context, Operation::kAttributes, "/");
   TRY(sys::mount(nullptr, "/", nullptr, kRecursive | (slave ? kSlave : kPrivate), nullptr));

@@ -263,6 +263,11 @@ Result<Event> next_event(const Conversation& talk, const NewProcess& process, in
               .step(step));
     }
     auto received = sys::receive_message(talk.socket, sizeof(LaunchReport));
+    // A child that ends before it has read our last word resets the connection; the reset is
+    // reported once and ahead of what it still had to say.
+    if (!received && received.error().value == ECONNRESET) {
+      received = sys::receive_message(talk.socket, sizeof(LaunchReport));
+    }
     if (!received && received.error().value == ECONNRESET) received = sys::Message{};
     if (!received)
       return std::unexpected(Error(received.error()).doing("hear from the container's init"));

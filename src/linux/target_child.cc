@@ -1,8 +1,8 @@
 // Finding and making targets inside the new root, without ever leaving it.
 //
 // The tree may be under an attacker's control while we build in it (shared volumes, CVE-2021-30465,
-// CVE-2024-45310): paths are resolved by the kernel below the root's descriptor, one descriptor at a
-// time, and mounts are attached to descriptors.
+// CVE-2024-45310): paths are resolved by the kernel below the root's descriptor, one descriptor at
+// a time, and mounts are attached to descriptors.
 
 #include <cstring>
 

@@ -96,7 +96,7 @@ class RunBasic(harness.TestCase):
         with open(kept, "w", encoding="utf-8") as file:
             file.write("before\n")
         os.chmod(kept, 0o644)
-        # A new file beside it, one on each mount that a view has at least, and a new directory.
+        # New files: beside it, and where a view has mounts of its own.
         new = [os.path.join(self.dir, "new"), f"/usr/{self.name}", f"/{self.name}"]
         for path in new:
             self.addCleanup(lambda path=path: os.path.lexists(path) and os.remove(path))

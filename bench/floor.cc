@@ -409,32 +409,27 @@ void mount_cgroups(Run& run, int sys) {
   stamp(run, "mount /sys/fs/cgroup and v1 hierarchies");
 }
 
-// Attaches a mount without following a link in the last component; says whether the target exists and has its type.
-bool mask_with(Run& run, int mask, int dir, const char* target) {
-  const int copy = child_must(run, sys_open_tree(mask, "", kRelTree | AT_EMPTY_PATH), "copy of a mask");
-  const bool done = sys_move_mount(copy, dir, target) == 0;
-  if (!done && errno != ENOENT && errno != ENOTDIR) child_must(run, -1, target);
-  close(copy);
-  return done;
+// Covers those of `names` that exist. The last gets the mask itself and the others copies of it: closing a clone that
+// was never attached waits for an RCU grace period.
+void mask_all(Run& run, int mask, int dir, std::initializer_list<const char*> names) {
+  const char* last = nullptr;
+  for (const char* name : names) {
+    // A failed look-up is cheaper than a clone that cannot be placed.
+    if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (last != nullptr) close(attach(run, child_must(run, sys_open_tree(mask, "", kRelTree | AT_EMPTY_PATH), last), dir, last));
+    last = name;
+  }
+  if (last != nullptr) attach(run, mask, dir, last);
+  close(mask);
 }
 
-void mask_paths(Run& run, int proc, int sys, int dev) {
+void mask_paths(Run& run, int proc, int dev) {
   const int null = child_must(run, sys_open_tree(dev, "null", kRelTree), "/dev/null");
   child_must(run, sys_mount_setattr(null, MOUNT_ATTR_RDONLY), "/dev/null");
-  constexpr std::array<const char*, 7> kFiles{"kcore",       "keys",        "latency_stats", "timer_list",
-                                              "timer_stats", "sched_debug", nullptr};
-  for (const char* name : kFiles) {
-    // One failed path look-up is cheaper than a clone that cannot be placed.
-    if (name != nullptr && faccessat(proc, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) mask_with(run, null, proc, name);
-  }
-  close(null);
+  mask_all(run, null, proc, {"kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug"});
   stamp(run, "masked files");
   const int empty = new_mount(run, "tmpfs", "tmpfs", {{"size", "0k"}}, MOUNT_ATTR_RDONLY);
-  for (const char* name : {"acpi", "asound", "scsi"}) {
-    if (faccessat(proc, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) mask_with(run, empty, proc, name);
-  }
-  if (sys_move_mount(empty, sys, "firmware") != 0 && errno != ENOENT) child_must(run, -1, "firmware");
-  close(empty);
+  mask_all(run, empty, run.rootfs_tree, {"proc/acpi", "proc/asound", "proc/scsi", "sys/firmware"});
   stamp(run, "masked directories");
 }
 
@@ -480,7 +475,7 @@ void build_root(Run& run) {
   const int sys = attach(run, new_mount(run, "sysfs", "sysfs", {}, kNoDevExecSuid | MOUNT_ATTR_RDONLY), root, "sys");
   stamp(run, "mount /sys");
   mount_cgroups(run, sys);
-  mask_paths(run, proc, sys, dev);
+  mask_paths(run, proc, dev);
   protect_paths(run, proc);
   child_must(run, sys_mount_setattr(root, MOUNT_ATTR_RDONLY), "read-only root");
   stamp(run, "read-only root");
@@ -769,6 +764,9 @@ Options parse(int argc, char** argv) {
   if (i + 1 >= argc || options.rootfs == nullptr) usage();
   options.argv = argv + i + 1;
   if (options.cgroup == nullptr) options.cgroup = options.id;
+  // The way home from --tiny ends in the root directory.
+  options.rootfs = realpath(options.rootfs, nullptr);
+  if (options.rootfs == nullptr) die("--rootfs");
   return options;
 }
 

@@ -41,9 +41,9 @@ class View {
       : in_(in), namespaces_(namespaces), plan_(plan), sink_(sink) {
     mounts_ = reachable_mounts(in.host.mounts);
     for (const DirectoryEntry& entry : in.host.root_entries) {
-      if (entry.path == "/" || !entry.path.starts_with('/')) continue;
-      std::string path = clean_path(entry.path);
-      std::string parent = clean_path(path.substr(0, path.rfind('/')));
+      const std::string path = clean_path(entry.path);
+      if (path == "/") continue;
+      std::string parent = clean_path(std::string_view(path).substr(0, path.rfind('/')));
       entries_[std::move(parent)].push_back(&entry);
     }
     pieces_ = !in.host.privileged || in_any_user_namespace(in, namespaces);

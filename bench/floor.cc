@@ -1,12 +1,14 @@
-// The lower bound for `run`: just the system calls that the default OCI configuration needs on this host, with
-// nothing read, parsed, checked or kept for later. What a runtime adds to this figure is its own cost.
+// The lower bound for `run`: just the system calls that the default OCI configuration needs on this
+// host, with nothing read, parsed, checked or kept for later. What a runtime adds to this figure is
+// its own cost.
 //
-// The configuration is compiled in: that of `runc spec` with a read-only root and no terminal (namespaces pid, net,
-// ipc, uts, mnt, and cgroup on v2; seven mounts; six device nodes; masked and read-only paths; three capabilities;
-// RLIMIT_NOFILE 1024; no_new_privs). `bench/run --self-test` holds the result against what runc and crun make.
+// The configuration is compiled in: that of `runc spec` with a read-only root and no terminal
+// (namespaces pid, net, ipc, uts, mnt, and cgroup on v2; seven mounts; six device nodes; masked and
+// read-only paths; three capabilities; RLIMIT_NOFILE 1024; no_new_privs). `bench/run --self-test`
+// holds the result against what runc and crun make.
 //
-// Not a runtime: no console, no hooks, no create/start split, no signal forwarding, no error recovery beyond removing
-// the control groups. It trusts its root file system.
+// Not a runtime: no console, no hooks, no create/start split, no signal forwarding, no error
+// recovery beyond removing the control groups. It trusts its root file system.
 
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -52,8 +54,9 @@ struct Options {
   const char* id = "caisson-floor";
   const char* cgroup = nullptr;  // below the root of each hierarchy; nullptr: the id
   const char* state_root = "/run/caisson-floor";
-  const char* pin = nullptr;      // device program pinned here (bpffs); nullptr: load it on every start
-  const char* tiny = nullptr;     // pinned mount namespace that holds one empty tmpfs; nullptr: pivot_root
+  const char* pin = nullptr;  // device program pinned here (bpffs); nullptr: load it on every start
+  const char* tiny =
+      nullptr;  // pinned mount namespace that holds one empty tmpfs; nullptr: pivot_root
   const char* seccomp = nullptr;  // file with raw struct sock_filter records
   bool steps = false;
   int repeat = 1;
@@ -120,16 +123,19 @@ int sys_open_tree(int dir, const char* path, unsigned flags) {
   return static_cast<int>(syscall(SYS_open_tree, dir, path, flags));
 }
 int sys_move_mount(int from, int to_dir, const char* to_path) {
-  const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (*to_path == '\0' ? MOVE_MOUNT_T_EMPTY_PATH : 0U);
+  const unsigned flags =
+      MOVE_MOUNT_F_EMPTY_PATH | (*to_path == '\0' ? MOVE_MOUNT_T_EMPTY_PATH : 0U);
   return static_cast<int>(syscall(SYS_move_mount, from, "", to_dir, to_path, flags));
 }
 int sys_mount_setattr(int mount, std::uint64_t set) {
   mount_attr attributes{};
   attributes.attr_set = set;
-  return static_cast<int>(syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
+  return static_cast<int>(
+      syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
 }
 
-// ---- device program -------------------------------------------------------------------------------------------
+// ---- device program
+// -------------------------------------------------------------------------------------------
 
 struct DeviceRule {
   int type;  // BPF_DEVCG_DEV_CHAR or BPF_DEVCG_DEV_BLOCK
@@ -169,13 +175,13 @@ std::vector<bpf_insn> device_program() {
   constexpr int kLoadWord = BPF_LDX | BPF_MEM | BPF_W;
   constexpr int kJumpUnequal = BPF_JMP | BPF_JNE | BPF_K;
   std::vector<bpf_insn> code{
-      instruction(kLoadWord, 2, 1, 0, 0),                            // r2 = access << 16 | type
-      instruction(BPF_ALU64 | BPF_MOV | BPF_X, 3, 2, 0, 0),          // r3 = access
-      instruction(BPF_ALU64 | BPF_RSH | BPF_K, 3, 0, 0, 16),         //
-      instruction(BPF_ALU64 | BPF_AND | BPF_K, 2, 0, 0, 0xffff),     // r2 = type
-      instruction(kLoadWord, 4, 1, 4, 0),                            // r4 = major
-      instruction(kLoadWord, 5, 1, 8, 0),                            // r5 = minor
-      instruction(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1),          // r0 = allow
+      instruction(kLoadWord, 2, 1, 0, 0),                         // r2 = access << 16 | type
+      instruction(BPF_ALU64 | BPF_MOV | BPF_X, 3, 2, 0, 0),       // r3 = access
+      instruction(BPF_ALU64 | BPF_RSH | BPF_K, 3, 0, 0, 16),      //
+      instruction(BPF_ALU64 | BPF_AND | BPF_K, 2, 0, 0, 0xffff),  // r2 = type
+      instruction(kLoadWord, 4, 1, 4, 0),                         // r4 = major
+      instruction(kLoadWord, 5, 1, 8, 0),                         // r5 = minor
+      instruction(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1),       // r0 = allow
   };
   for (const DeviceRule& rule : kDeviceRules) {
     std::vector<bpf_insn> tests{instruction(kJumpUnequal, 2, 0, 0, rule.type)};
@@ -185,7 +191,8 @@ std::vector<bpf_insn> device_program() {
     if (rule.major >= 0) tests.push_back(instruction(kJumpUnequal, 4, 0, 0, rule.major));
     if (rule.minor >= 0) tests.push_back(instruction(kJumpUnequal, 5, 0, 0, rule.minor));
     tests.push_back(instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
-    for (std::size_t i = 0; i + 1 < tests.size(); ++i) tests[i].off = static_cast<std::int16_t>(tests.size() - 1 - i);
+    for (std::size_t i = 0; i + 1 < tests.size(); ++i)
+      tests[i].off = static_cast<std::int16_t>(tests.size() - 1 - i);
     code.insert(code.end(), tests.begin(), tests.end());
   }
   code.push_back(instruction(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0));
@@ -229,11 +236,14 @@ void attach_device_program(int cgroup, int program) {
   must(sys_bpf(BPF_PROG_ATTACH, attributes), "attach the device program");
 }
 
-// ---- control groups -------------------------------------------------------------------------------------------
+// ---- control groups
+// -------------------------------------------------------------------------------------------
 
-// The v1 hierarchies that this host mounts below /sys/fs/cgroup; a host that lacks one is not an error.
-constexpr std::array<const char*, 13> kHierarchyNames{"cpu",    "cpuacct", "cpuset",  "memory",  "devices",    "freezer", "blkio",
-                                                      "pids",   "systemd", "hugetlb", "net_cls", "perf_event", "rdma"};
+// The v1 hierarchies that this host mounts below /sys/fs/cgroup; a host that lacks one is not an
+// error.
+constexpr std::array<const char*, 13> kHierarchyNames{
+    "cpu",  "cpuacct", "cpuset",  "memory",  "devices",    "freezer", "blkio",
+    "pids", "systemd", "hugetlb", "net_cls", "perf_event", "rdma"};
 
 void write_file(int dir, const char* name, const char* text, std::size_t size) {
   const int fd = must(openat(dir, name, O_WRONLY | O_CLOEXEC), name);
@@ -259,9 +269,10 @@ void allow_devices(int cgroup) {
   close(fd);
 }
 
-// Finds out once per process which hierarchies there are: a real runtime has that from its facts about the host.
+// Finds out once per process which hierarchies there are: a real runtime has that from its facts
+// about the host.
 void probe_cgroups(Run& run) {
-  struct statfs info {};
+  struct statfs info{};
   must(statfs("/sys/fs/cgroup", &info), "statfs /sys/fs/cgroup");
   run.unified = info.f_type == kCgroup2Magic;
   if (run.unified) return;
@@ -271,13 +282,15 @@ void probe_cgroups(Run& run) {
     if (access(path.data(), F_OK) != 0) continue;
     const auto index = static_cast<std::size_t>(run.hierarchies++);
     run.hierarchy_names[index] = name;
-    std::snprintf(run.cgroup_paths[index], kMaxPath, "/sys/fs/cgroup/%s/%s", name, run.options->cgroup);
+    std::snprintf(run.cgroup_paths[index], kMaxPath, "/sys/fs/cgroup/%s/%s", name,
+                  run.options->cgroup);
   }
 }
 
 const char* unified_path(const Run& run) {
   static std::array<char, kMaxPath> path{};
-  std::snprintf(path.data(), path.size(), "/sys/fs/cgroup/%s%s", run.unified ? "" : "unified/", run.options->cgroup);
+  std::snprintf(path.data(), path.size(), "/sys/fs/cgroup/%s%s", run.unified ? "" : "unified/",
+                run.options->cgroup);
   return path.data();
 }
 
@@ -325,7 +338,8 @@ void remove_cgroups(Run& run) {
   if (rmdir(unified_path(run)) != 0) perror(unified_path(run));
 }
 
-// ---- mounts ---------------------------------------------------------------------------------------------------
+// ---- mounts
+// ---------------------------------------------------------------------------------------------------
 
 struct Option {
   const char* key;
@@ -333,15 +347,18 @@ struct Option {
 };
 
 // A new file system, not yet attached. Up to three options after the source.
-int new_mount(Run& run, const char* type, const char* source, std::initializer_list<Option> options, unsigned attributes) {
+int new_mount(Run& run, const char* type, const char* source, std::initializer_list<Option> options,
+              unsigned attributes) {
   const int context = child_must(run, syscall(SYS_fsopen, type, FSOPEN_CLOEXEC), type);
   child_must(run, syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", source, 0), source);
   for (const Option& option : options) {
     const auto command = option.value == nullptr ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING;
-    child_must(run, syscall(SYS_fsconfig, context, command, option.key, option.value, 0), option.key);
+    child_must(run, syscall(SYS_fsconfig, context, command, option.key, option.value, 0),
+               option.key);
   }
   child_must(run, syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0), type);
-  const int mount = child_must(run, syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes), type);
+  const int mount =
+      child_must(run, syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes), type);
   close(context);
   return mount;
 }
@@ -359,16 +376,21 @@ void fill_dev(Run& run, int dev) {
     unsigned major;
     unsigned minor;
   };
-  constexpr std::array<Node, 6> kNodes{
-      {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}}};
+  constexpr std::array<Node, 6> kNodes{{{"null", 1, 3},
+                                        {"zero", 1, 5},
+                                        {"full", 1, 7},
+                                        {"random", 1, 8},
+                                        {"urandom", 1, 9},
+                                        {"tty", 5, 0}}};
   for (const Node& node : kNodes) {
-    child_must(run, mknodat(dev, node.name, S_IFCHR | 0666, makedev(node.major, node.minor)), node.name);
+    child_must(run, mknodat(dev, node.name, S_IFCHR | 0666, makedev(node.major, node.minor)),
+               node.name);
   }
   constexpr std::array<std::array<const char*, 2>, 5> kLinks{{{"/proc/self/fd", "fd"},
-                                                             {"/proc/self/fd/0", "stdin"},
-                                                             {"/proc/self/fd/1", "stdout"},
-                                                             {"/proc/self/fd/2", "stderr"},
-                                                             {"pts/ptmx", "ptmx"}}};
+                                                              {"/proc/self/fd/0", "stdin"},
+                                                              {"/proc/self/fd/1", "stdout"},
+                                                              {"/proc/self/fd/2", "stderr"},
+                                                              {"pts/ptmx", "ptmx"}}};
   for (const auto& link : kLinks) child_must(run, symlinkat(link[0], dev, link[1]), link[1]);
   for (const char* dir : {"pts", "shm", "mqueue"}) child_must(run, mkdirat(dev, dir, 0755), dir);
 }
@@ -380,11 +402,15 @@ int make_dev(Run& run, int root) {
   stamp(run, "mount /dev");
   fill_dev(run, dev);
   stamp(run, "6 nodes, 5 links, 3 directories");
-  close(attach(run, new_mount(run, "devpts", "devpts", {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}},
-                              MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
-               dev, "pts"));
+  close(attach(
+      run,
+      new_mount(run, "devpts", "devpts", {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}},
+                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
+      dev, "pts"));
   stamp(run, "mount /dev/pts");
-  close(attach(run, new_mount(run, "tmpfs", "shm", {{"mode", "1777"}, {"size", "65536k"}}, kNoDevExecSuid), dev, "shm"));
+  close(attach(
+      run, new_mount(run, "tmpfs", "shm", {{"mode", "1777"}, {"size", "65536k"}}, kNoDevExecSuid),
+      dev, "shm"));
   stamp(run, "mount /dev/shm");
   close(attach(run, new_mount(run, "mqueue", "mqueue", {}, kNoDevExecSuid), dev, "mqueue"));
   stamp(run, "mount /dev/mqueue");
@@ -393,7 +419,8 @@ int make_dev(Run& run, int root) {
 
 void mount_cgroups(Run& run, int sys) {
   if (run.unified) {
-    close(attach(run, new_mount(run, "cgroup2", "cgroup", {}, kNoDevExecSuid | MOUNT_ATTR_RDONLY), sys, "fs/cgroup"));
+    close(attach(run, new_mount(run, "cgroup2", "cgroup", {}, kNoDevExecSuid | MOUNT_ATTR_RDONLY),
+                 sys, "fs/cgroup"));
     stamp(run, "mount /sys/fs/cgroup");
     return;
   }
@@ -409,14 +436,16 @@ void mount_cgroups(Run& run, int sys) {
   stamp(run, "mount /sys/fs/cgroup and v1 hierarchies");
 }
 
-// Covers those of `names` that exist. The last gets the mask itself and the others copies of it: closing a clone that
-// was never attached waits for an RCU grace period.
+// Covers those of `names` that exist. The last gets the mask itself and the others copies of it:
+// closing a clone that was never attached waits for an RCU grace period.
 void mask_all(Run& run, int mask, int dir, std::initializer_list<const char*> names) {
   const char* last = nullptr;
   for (const char* name : names) {
     // A failed look-up is cheaper than a clone that cannot be placed.
     if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0) continue;
-    if (last != nullptr) close(attach(run, child_must(run, sys_open_tree(mask, "", kRelTree | AT_EMPTY_PATH), last), dir, last));
+    if (last != nullptr)
+      close(attach(run, child_must(run, sys_open_tree(mask, "", kRelTree | AT_EMPTY_PATH), last),
+                   dir, last));
     last = name;
   }
   if (last != nullptr) attach(run, mask, dir, last);
@@ -426,7 +455,8 @@ void mask_all(Run& run, int mask, int dir, std::initializer_list<const char*> na
 void mask_paths(Run& run, int proc, int dev) {
   const int null = child_must(run, sys_open_tree(dev, "null", kRelTree), "/dev/null");
   child_must(run, sys_mount_setattr(null, MOUNT_ATTR_RDONLY), "/dev/null");
-  mask_all(run, null, proc, {"kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug"});
+  mask_all(run, null, proc,
+           {"kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug"});
   stamp(run, "masked files");
   const int empty = new_mount(run, "tmpfs", "tmpfs", {{"size", "0k"}}, MOUNT_ATTR_RDONLY);
   mask_all(run, empty, run.rootfs_tree, {"proc/acpi", "proc/asound", "proc/scsi", "sys/firmware"});
@@ -462,7 +492,10 @@ void build_root(Run& run) {
   if (run.options->tiny == nullptr) {
     mount_attr private_mounts{};
     private_mounts.propagation = MS_PRIVATE;
-    child_must(run, syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private_mounts, sizeof private_mounts), "/");
+    child_must(run,
+               syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private_mounts,
+                       sizeof private_mounts),
+               "/");
     stamp(run, "make / private");
     attach(run, root, AT_FDCWD, run.options->rootfs);
   } else {
@@ -472,7 +505,8 @@ void build_root(Run& run) {
   const int proc = attach(run, new_mount(run, "proc", "proc", {}, 0), root, "proc");
   stamp(run, "mount /proc");
   const int dev = make_dev(run, root);
-  const int sys = attach(run, new_mount(run, "sysfs", "sysfs", {}, kNoDevExecSuid | MOUNT_ATTR_RDONLY), root, "sys");
+  const int sys = attach(
+      run, new_mount(run, "sysfs", "sysfs", {}, kNoDevExecSuid | MOUNT_ATTR_RDONLY), root, "sys");
   stamp(run, "mount /sys");
   mount_cgroups(run, sys);
   mask_paths(run, proc, dev);
@@ -482,7 +516,8 @@ void build_root(Run& run) {
   enter_root(run, root);
 }
 
-// ---- child ----------------------------------------------------------------------------------------------------
+// ---- child
+// ----------------------------------------------------------------------------------------------------
 
 void set_up_host_names(Run& run) {
   const int fd = child_must(run, socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
@@ -506,7 +541,8 @@ void set_up_process(Run& run) {
 }
 
 void drop_privileges(Run& run) {
-  constexpr std::uint32_t kKept = 1U << CAP_AUDIT_WRITE | 1U << CAP_KILL | 1U << CAP_NET_BIND_SERVICE;
+  constexpr std::uint32_t kKept =
+      1U << CAP_AUDIT_WRITE | 1U << CAP_KILL | 1U << CAP_NET_BIND_SERVICE;
   for (unsigned cap = 0; cap <= CAP_LAST_CAP; ++cap) {
     if (cap < 32 && (kKept >> cap & 1U) != 0) continue;
     if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) break;
@@ -518,7 +554,8 @@ void drop_privileges(Run& run) {
   child_must(run, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
   stamp(run, "capabilities, no_new_privs");
   if (run.filter == nullptr) return;
-  const sock_fprog program{static_cast<unsigned short>(run.filter->size()), const_cast<sock_filter*>(run.filter->data())};
+  const sock_fprog program{static_cast<unsigned short>(run.filter->size()),
+                           const_cast<sock_filter*>(run.filter->data())};
   child_must(run, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "seccomp");
   stamp(run, "seccomp filter");
 }
@@ -528,7 +565,8 @@ void drop_privileges(Run& run) {
   static char term_variable[] = "TERM=xterm";
   std::array<char*, 3> environment{path_variable, term_variable, nullptr};
   child_must(run, syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC), "close_range");
-  for (const char* dir : {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}) {
+  for (const char* dir :
+       {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}) {
     std::array<char, kMaxPath> path{};
     std::snprintf(path.data(), path.size(), "%s/%s", dir, run.options->argv[0]);
     if (access(path.data(), X_OK) != 0) continue;
@@ -545,7 +583,8 @@ void drop_privileges(Run& run) {
   umask(0);
   for (int i = 0; i < run.hierarchies; ++i) {
     // "0" in `tasks` moves this one thread without the lock that waits for an RCU grace period.
-    child_must(run, write(run.tasks_fds[static_cast<std::size_t>(i)], "0", 1), run.hierarchy_names[static_cast<std::size_t>(i)]);
+    child_must(run, write(run.tasks_fds[static_cast<std::size_t>(i)], "0", 1),
+               run.hierarchy_names[static_cast<std::size_t>(i)]);
   }
   if (run.hierarchies > 0) stamp(run, "cgroups v1: joins");
   if (run.unified) {
@@ -560,7 +599,8 @@ void drop_privileges(Run& run) {
   run_payload(run);
 }
 
-// vfork with flags: the child borrows memory and stack, the parent sleeps until it has executed the payload.
+// vfork with flags: the child borrows memory and stack, the parent sleeps until it has executed the
+// payload.
 [[gnu::noinline]] long vfork_into(clone_args& arguments, Run& run) {
 #if defined(__x86_64__)
   long result = SYS_clone3;
@@ -582,14 +622,18 @@ void drop_privileges(Run& run) {
   return result;
 }
 
-// ---- parent ---------------------------------------------------------------------------------------------------
+// ---- parent
+// ---------------------------------------------------------------------------------------------------
 
 void open_sources(Run& run) {
-  run.rootfs_tree = must(sys_open_tree(AT_FDCWD, run.options->rootfs, kRelTree | AT_RECURSIVE), run.options->rootfs);
+  run.rootfs_tree = must(sys_open_tree(AT_FDCWD, run.options->rootfs, kRelTree | AT_RECURSIVE),
+                         run.options->rootfs);
   for (int i = 0; i < run.hierarchies; ++i) {
     const auto index = static_cast<std::size_t>(i);
-    run.cgroup_trees[index] = must(sys_open_tree(AT_FDCWD, run.cgroup_paths[index], kRelTree), run.cgroup_paths[index]);
-    must(sys_mount_setattr(run.cgroup_trees[index], kNoDevExecSuid | MOUNT_ATTR_RDONLY), "cgroup tree");
+    run.cgroup_trees[index] =
+        must(sys_open_tree(AT_FDCWD, run.cgroup_paths[index], kRelTree), run.cgroup_paths[index]);
+    must(sys_mount_setattr(run.cgroup_trees[index], kNoDevExecSuid | MOUNT_ATTR_RDONLY),
+         "cgroup tree");
   }
   stamp(run, "clone rootfs and cgroup trees");
 }
@@ -604,7 +648,8 @@ void write_state(const Run& run) {
   std::snprintf(path.data(), path.size(), "%s/%s", run.options->state_root, run.options->id);
   must(mkdir(path.data(), 0700), path.data());
   std::snprintf(path.data(), path.size(), "%s/%s/state", run.options->state_root, run.options->id);
-  const int fd = must(open(path.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), path.data());
+  const int fd =
+      must(open(path.data(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), path.data());
   if (write(fd, "running\n", 8) != 8) die("state");
   close(fd);
 }
@@ -629,8 +674,8 @@ int run_once(Run& run, const std::vector<bpf_insn>& program) {
     stamp(run, "enter the tiny mount namespace");
   }
   clone_args arguments{};
-  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND | CLONE_NEWNS | CLONE_NEWPID |
-                    CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND | CLONE_NEWNS |
+                    CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
   arguments.exit_signal = SIGCHLD;
   arguments.cgroup = static_cast<std::uint64_t>(run.unified_fd);
   const long child = vfork_into(arguments, run);
@@ -640,7 +685,8 @@ int run_once(Run& run, const std::vector<bpf_insn>& program) {
   int status = 0;
   must(static_cast<int>(waitpid(static_cast<pid_t>(child), &status, 0)), "waitpid");
   stamp(run, "payload, exit, namespace teardown");
-  // A real runtime keeps directory descriptors instead of coming back; the cost is the same few microseconds.
+  // A real runtime keeps directory descriptors instead of coming back; the cost is the same few
+  // microseconds.
   if (run.tiny_fd >= 0) {
     must(setns(run.home_fd, CLONE_NEWNS), "setns back");
     stamp(run, "leave the tiny mount namespace");
@@ -662,26 +708,35 @@ int make_tiny(const char* pin) {
   const int target = must(open(pin, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), pin);
   close(target);
   for (int attempt = 0; attempt < 16; ++attempt) {
-    // The kernel refuses to pin a namespace whose id is below that of the one it is pinned in, and ids are handed
-    // out per processor: try from each.
+    // The kernel refuses to pin a namespace whose id is below that of the one it is pinned in, and
+    // ids are handed out per processor: try from each.
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
-    CPU_SET(static_cast<unsigned>(attempt % static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN))), &cpus);
+    CPU_SET(static_cast<unsigned>(attempt % static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN))),
+            &cpus);
     sched_setaffinity(0, sizeof cpus, &cpus);
     must(unshare(CLONE_NEWNS), "unshare");
     mount_attr private_mounts{};
     private_mounts.propagation = MS_PRIVATE;
-    must(static_cast<int>(syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private_mounts, sizeof private_mounts)), "/");
-    const int context = must(static_cast<int>(syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC)), "tmpfs");
-    must(static_cast<int>(syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0)), "tmpfs");
-    const int empty = must(static_cast<int>(syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY)), "tmpfs");
+    must(static_cast<int>(syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private_mounts,
+                                  sizeof private_mounts)),
+         "/");
+    const int context =
+        must(static_cast<int>(syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC)), "tmpfs");
+    must(static_cast<int>(syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0)),
+         "tmpfs");
+    const int empty =
+        must(static_cast<int>(syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY)),
+             "tmpfs");
     must(sys_move_mount(empty, AT_FDCWD, "/tmp"), "/tmp");
     must(fchdir(empty), "tmpfs");
     must(static_cast<int>(syscall(SYS_pivot_root, ".", ".")), "pivot_root");
     must(umount2(".", MNT_DETACH), "old root");
-    // There is no /proc here to name the new namespace by: clone it into a descriptor through a thread of nobody.
+    // There is no /proc here to name the new namespace by: clone it into a descriptor through a
+    // thread of nobody.
     const int self = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
-    constexpr unsigned long kGetMountNamespace = _IO(0xFF, 3);  // PIDFD_GET_MNT_NAMESPACE, Linux 6.11
+    constexpr unsigned long kGetMountNamespace =
+        _IO(0xFF, 3);  // PIDFD_GET_MNT_NAMESPACE, Linux 6.11
     const int made = ioctl(self, kGetMountNamespace, 0);
     must(made, "PIDFD_GET_MNT_NAMESPACE");
     must(setns(original, CLONE_NEWNS), "setns back");
@@ -701,7 +756,8 @@ std::int64_t percentile(std::vector<std::int64_t>& values, int percent) {
 }
 
 void print_steps(const std::vector<std::vector<Stamp>>& runs) {
-  std::fprintf(stderr, "%-46s %9s %9s %9s   (us, %zu runs)\n", "step", "min", "p10", "median", runs.size());
+  std::fprintf(stderr, "%-46s %9s %9s %9s   (us, %zu runs)\n", "step", "min", "p10", "median",
+               runs.size());
   const std::size_t count = runs.front().size();
   for (std::size_t step = 1; step <= count; ++step) {
     const bool total = step == count;
@@ -710,8 +766,11 @@ void print_steps(const std::vector<std::vector<Stamp>>& runs) {
       if (run.size() != count) continue;
       costs.push_back(total ? run.back().at - run.front().at : run[step].at - run[step - 1].at);
     }
-    const auto us = [&](int percent) { return static_cast<double>(percentile(costs, percent)) / 1000.0; };
-    std::fprintf(stderr, "%-46s %9.1f %9.1f %9.1f\n", total ? "TOTAL" : runs.front()[step].name, us(0), us(10), us(50));
+    const auto us = [&](int percent) {
+      return static_cast<double>(percentile(costs, percent)) / 1000.0;
+    };
+    std::fprintf(stderr, "%-46s %9.1f %9.1f %9.1f\n", total ? "TOTAL" : runs.front()[step].name,
+                 us(0), us(10), us(50));
   }
 }
 
@@ -727,13 +786,18 @@ std::vector<sock_filter> read_filter(const char* path) {
 
 [[noreturn]] void usage() {
   std::fputs(
-      "usage: floor --rootfs DIR [--id NAME] [--cgroup PATH] [--pin FILE] [--tiny FILE] [--seccomp FILE] [--steps]\n"
+      "usage: floor --rootfs DIR [--id NAME] [--cgroup PATH] [--pin FILE] [--tiny FILE] [--seccomp "
+      "FILE] [--steps]\n"
       "             [--repeat N] [--state DIR] -- COMMAND...\n"
       "       floor --make-tiny FILE    pin an empty mount namespace for --tiny\n"
-      "--rootfs  root file system with proc, dev, sys in it          --id       name of the state directory\n"
-      "--pin     keep the device program here (bpffs, v2 only)       --cgroup   control group (default: the id)\n"
-      "--tiny    start from the namespace of --make-tiny             --seccomp  raw struct sock_filter records\n"
-      "--steps   print what each step cost                           --repeat   run N times, print percentiles\n"
+      "--rootfs  root file system with proc, dev, sys in it          --id       name of the state "
+      "directory\n"
+      "--pin     keep the device program here (bpffs, v2 only)       --cgroup   control group "
+      "(default: the id)\n"
+      "--tiny    start from the namespace of --make-tiny             --seccomp  raw struct "
+      "sock_filter records\n"
+      "--steps   print what each step cost                           --repeat   run N times, print "
+      "percentiles\n"
       "--state   parent of the state directory (/run/caisson-floor)\n",
       stderr);
   std::exit(2);
@@ -749,16 +813,26 @@ Options parse(int argc, char** argv) {
     }
     if (i + 1 >= argc) usage();
     const char* value = argv[i + 1];
-    if (std::strcmp(argv[i], "--rootfs") == 0) options.rootfs = value;
-    else if (std::strcmp(argv[i], "--id") == 0) options.id = value;
-    else if (std::strcmp(argv[i], "--state") == 0) options.state_root = value;
-    else if (std::strcmp(argv[i], "--cgroup") == 0) options.cgroup = value;
-    else if (std::strcmp(argv[i], "--pin") == 0) options.pin = value;
-    else if (std::strcmp(argv[i], "--tiny") == 0) options.tiny = value;
-    else if (std::strcmp(argv[i], "--seccomp") == 0) options.seccomp = value;
-    else if (std::strcmp(argv[i], "--repeat") == 0) options.repeat = std::max(1, std::atoi(value));
-    else if (std::strcmp(argv[i], "--make-tiny") == 0) std::exit(make_tiny(value));
-    else usage();
+    if (std::strcmp(argv[i], "--rootfs") == 0)
+      options.rootfs = value;
+    else if (std::strcmp(argv[i], "--id") == 0)
+      options.id = value;
+    else if (std::strcmp(argv[i], "--state") == 0)
+      options.state_root = value;
+    else if (std::strcmp(argv[i], "--cgroup") == 0)
+      options.cgroup = value;
+    else if (std::strcmp(argv[i], "--pin") == 0)
+      options.pin = value;
+    else if (std::strcmp(argv[i], "--tiny") == 0)
+      options.tiny = value;
+    else if (std::strcmp(argv[i], "--seccomp") == 0)
+      options.seccomp = value;
+    else if (std::strcmp(argv[i], "--repeat") == 0)
+      options.repeat = std::max(1, std::atoi(value));
+    else if (std::strcmp(argv[i], "--make-tiny") == 0)
+      std::exit(make_tiny(value));
+    else
+      usage();
     ++i;
   }
   if (i + 1 >= argc || options.rootfs == nullptr) usage();

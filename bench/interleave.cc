@@ -1,22 +1,21 @@
 // Runs commands in shuffled order inside rounds and writes down what each run cost.
 //
-// Interleaving is the point: noise of the machine (other jobs, clock, caches) then falls on every command alike, and
-// ratios stay true where absolute figures do not. The parent is small, static and starts children by vfork, so that it
-// adds the same little to each of them.
+// Interleaving is the point: noise of the machine (other jobs, clock, caches) then falls on every
+// command alike, and ratios stay true where absolute figures do not. The parent is small, static
+// and starts children by vfork, so that it adds the same little to each of them.
 //
 // The list of commands is a text file, one `key value` a line:
 //   name  NAME      begins an entry; NAME stands in the rows
-//   step  LABEL     begins a timed command of the entry; rows are called NAME:LABEL, and NAME holds the sum
-//   quiet LABEL     begins a command that is run but not timed
-//   arg   TEXT      one argument ("%c" becomes the number of the copy)
-//   env   K=V       one variable (no others are passed)
-//   cwd   DIR
-//   stdout TEXT     what the command must print, without the last line end
-//   copies N        start N copies at once and time them until the last has ended
+//   step  LABEL     begins a timed command of the entry; rows are called NAME:LABEL, and NAME holds
+//   the sum quiet LABEL     begins a command that is run but not timed arg   TEXT      one argument
+//   ("%c" becomes the number of the copy) env   K=V       one variable (no others are passed) cwd
+//   DIR stdout TEXT     what the command must print, without the last line end copies N start N
+//   copies at once and time them until the last has ended
 // An entry with a single command needs no `step`.
 //
-// Rows: round,name,wall_ns,cpu_ns,status,load1. The time on the wall runs from just before the start until the command
-// has ended; CPU is that of the command and all descendants that were waited for, by it or by us (we are their reaper).
+// Rows: round,name,wall_ns,cpu_ns,status,load1. The time on the wall runs from just before the
+// start until the command has ended; CPU is that of the command and all descendants that were
+// waited for, by it or by us (we are their reaper).
 
 #include <fcntl.h>
 #include <sched.h>
@@ -89,11 +88,14 @@ std::int64_t now_ns() {
 }
 
 std::int64_t cpu_of(const rusage& usage) {
-  const auto ns = [](const timeval& value) { return value.tv_sec * 1'000'000'000LL + value.tv_usec * 1000LL; };
+  const auto ns = [](const timeval& value) {
+    return value.tv_sec * 1'000'000'000LL + value.tv_usec * 1000LL;
+  };
   return ns(usage.ru_utime) + ns(usage.ru_stime);
 }
 
-// ---- list -----------------------------------------------------------------------------------------------------
+// ---- list
+// -----------------------------------------------------------------------------------------------------
 
 void take_line(std::vector<Entry>& entries, const std::string& key, const std::string& value) {
   if (key == "name") {
@@ -138,7 +140,8 @@ std::vector<Entry> read_list(const char* path) {
     while (!text.empty() && text.back() == '\n') text.pop_back();
     if (text.empty() || text.front() == '#') continue;
     const std::size_t space = text.find(' ');
-    take_line(entries, text.substr(0, space), space == std::string::npos ? "" : text.substr(space + 1));
+    take_line(entries, text.substr(0, space),
+              space == std::string::npos ? "" : text.substr(space + 1));
   }
   std::free(line);
   std::fclose(file);
@@ -151,7 +154,8 @@ std::vector<Entry> read_list(const char* path) {
   return entries;
 }
 
-// ---- one run --------------------------------------------------------------------------------------------------
+// ---- one run
+// --------------------------------------------------------------------------------------------------
 
 class Outputs {
  public:
@@ -196,27 +200,33 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 std::vector<std::string> for_copy(const std::vector<std::string>& arguments, int copy) {
   std::vector<std::string> result = arguments;
   for (std::string& argument : result) {
-    for (std::size_t at = argument.find("%c"); at != std::string::npos; at = argument.find("%c", at)) {
+    for (std::size_t at = argument.find("%c"); at != std::string::npos;
+         at = argument.find("%c", at)) {
       argument.replace(at, 2, std::to_string(copy));
     }
   }
   return result;
 }
 
-int exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+int exit_code(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
 
 // Everything that allocates happens before the clock is read.
 class Prepared {
  public:
   Prepared(const Command& command, const Outputs& outputs) : environment_(command.environment) {
-    for (int copy = 0; copy < command.copies; ++copy) arguments_.push_back(for_copy(command.arguments, copy));
+    for (int copy = 0; copy < command.copies; ++copy)
+      arguments_.push_back(for_copy(command.arguments, copy));
     for (auto& arguments : arguments_) argument_pointers_.push_back(pointers(arguments));
     environment_pointers_ = pointers(environment_);
     posix_spawn_file_actions_init(&actions_);
     posix_spawn_file_actions_adddup2(&actions_, outputs.null(), 0);
-    posix_spawn_file_actions_adddup2(&actions_, command.checks_stdout ? outputs.standard_output() : outputs.null(), 1);
+    posix_spawn_file_actions_adddup2(
+        &actions_, command.checks_stdout ? outputs.standard_output() : outputs.null(), 1);
     posix_spawn_file_actions_adddup2(&actions_, outputs.standard_error(), 2);
-    if (!command.directory.empty()) posix_spawn_file_actions_addchdir_np(&actions_, command.directory.c_str());
+    if (!command.directory.empty())
+      posix_spawn_file_actions_addchdir_np(&actions_, command.directory.c_str());
     children_.resize(arguments_.size());
   }
   ~Prepared() { posix_spawn_file_actions_destroy(&actions_); }
@@ -231,7 +241,8 @@ class Prepared {
                                      argument_pointers_[i].data(), environment_pointers_.data());
       if (error != 0) die(argument_pointers_[i][0], std::strerror(error));
     }
-    // Any child, not just ours: an orphaned container must not stay a zombie while its `delete` waits for it to go.
+    // Any child, not just ours: an orphaned container must not stay a zombie while its `delete`
+    // waits for it to go.
     for (std::size_t left = children_.size(); left > 0;) {
       int status = 0;
       rusage usage{};
@@ -256,8 +267,9 @@ class Prepared {
   posix_spawn_file_actions_t actions_{};
 };
 
-// Lets end what the entry left behind (bwrap does not wait for its helper), so that it neither disturbs the next entry
-// nor is charged to it. Gives up after a second. Returns the CPU time of what ended.
+// Lets end what the entry left behind (bwrap does not wait for its helper), so that it neither
+// disturbs the next entry nor is charged to it. Gives up after a second. Returns the CPU time of
+// what ended.
 std::int64_t settle() {
   std::int64_t cpu_ns = 0;
   for (const std::int64_t start = now_ns(); now_ns() - start < 1'000'000'000;) {
@@ -270,11 +282,13 @@ std::int64_t settle() {
   return cpu_ns;
 }
 
-void report_failure(const Entry& entry, const Command& command, const char* what, const Outputs& outputs) {
+void report_failure(const Entry& entry, const Command& command, const char* what,
+                    const Outputs& outputs) {
   std::string line;
   for (const std::string& argument : command.arguments) line += " " + argument;
-  std::fprintf(stderr, "interleave: %s %s: %s\n  command:%s\n  stderr: %s\n", entry.name.c_str(), command.label.c_str(), what,
-               line.c_str(), Outputs::text_of(outputs.standard_error()).c_str());
+  std::fprintf(stderr, "interleave: %s %s: %s\n  command:%s\n  stderr: %s\n", entry.name.c_str(),
+               command.label.c_str(), what, line.c_str(),
+               Outputs::text_of(outputs.standard_error()).c_str());
 }
 
 bool run_command(const Entry& entry, const Command& command, const Outputs& outputs, Cost& cost) {
@@ -285,7 +299,8 @@ bool run_command(const Entry& entry, const Command& command, const Outputs& outp
     report_failure(entry, command, ("status " + std::to_string(cost.status)).c_str(), outputs);
     return false;
   }
-  if (command.checks_stdout && Outputs::text_of(outputs.standard_output()) != command.expected_stdout) {
+  if (command.checks_stdout &&
+      Outputs::text_of(outputs.standard_output()) != command.expected_stdout) {
     report_failure(entry, command, "not the expected output", outputs);
     cost.status = 256;
     return false;
@@ -304,8 +319,9 @@ bool run_entry(const Entry& entry, int round, const Outputs& outputs, FILE* rows
   const double load = load_average();
   const auto write_row = [&](const std::string& name, const Cost& cost) {
     if (rows == nullptr) return;
-    std::fprintf(rows, "%d,%s,%lld,%lld,%d,%.2f\n", round, name.c_str(), static_cast<long long>(cost.wall_ns),
-                 static_cast<long long>(cost.cpu_ns), cost.status, load);
+    std::fprintf(rows, "%d,%s,%lld,%lld,%d,%.2f\n", round, name.c_str(),
+                 static_cast<long long>(cost.wall_ns), static_cast<long long>(cost.cpu_ns),
+                 cost.status, load);
   };
   for (const Command& command : entry.commands) {
     Cost cost;
@@ -321,13 +337,16 @@ bool run_entry(const Entry& entry, int round, const Outputs& outputs, FILE* rows
   return good;
 }
 
-// ---- options --------------------------------------------------------------------------------------------------
+// ---- options
+// --------------------------------------------------------------------------------------------------
 
 [[noreturn]] void usage() {
   std::fputs(
-      "usage: interleave --list FILE --out FILE [--rounds N] [--warm-up N] [--gap-ms N] [--seed N] [--nice N] [--fifo]\n"
+      "usage: interleave --list FILE --out FILE [--rounds N] [--warm-up N] [--gap-ms N] [--seed N] "
+      "[--nice N] [--fifo]\n"
       "                  [--keep-going]\n"
-      "--gap-ms  rest before each run, so that costs which busy hosts hide (RCU) show   --fifo  run as SCHED_FIFO\n",
+      "--gap-ms  rest before each run, so that costs which busy hosts hide (RCU) show   --fifo  "
+      "run as SCHED_FIFO\n",
       stderr);
   std::exit(2);
 }
@@ -346,31 +365,41 @@ Options parse(int argc, char** argv) {
     }
     if (++i >= argc) usage();
     const char* value = argv[i];
-    if (key == "--list") options.list = value;
-    else if (key == "--out") options.out = value;
-    else if (key == "--rounds") options.rounds = std::atoi(value);
-    else if (key == "--warm-up") options.warm_up = std::atoi(value);
-    else if (key == "--gap-ms") options.gap_ms = std::atoi(value);
-    else if (key == "--seed") options.seed = static_cast<unsigned>(std::atoi(value));
-    else if (key == "--nice") options.nice_level = std::atoi(value);
-    else usage();
+    if (key == "--list")
+      options.list = value;
+    else if (key == "--out")
+      options.out = value;
+    else if (key == "--rounds")
+      options.rounds = std::atoi(value);
+    else if (key == "--warm-up")
+      options.warm_up = std::atoi(value);
+    else if (key == "--gap-ms")
+      options.gap_ms = std::atoi(value);
+    else if (key == "--seed")
+      options.seed = static_cast<unsigned>(std::atoi(value));
+    else if (key == "--nice")
+      options.nice_level = std::atoi(value);
+    else
+      usage();
   }
   if (options.list == nullptr || options.out == nullptr) usage();
   return options;
 }
 
-// Niceness counts only inside a session where the kernel groups tasks by session: the session itself needs it too.
+// Niceness counts only inside a session where the kernel groups tasks by session: the session
+// itself needs it too.
 void set_session_priority(int level) {
   setsid();
   const int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
   if (fd < 0) return;
   const std::string text = std::to_string(level);
-  if (write(fd, text.data(), text.size()) < 0) std::fputs("interleave: priority of the session: refused, ignoring\n", stderr);
+  if (write(fd, text.data(), text.size()) < 0)
+    std::fputs("interleave: priority of the session: refused, ignoring\n", stderr);
   close(fd);
 }
 
-// A task that wakes waits for the end of the running one's slice, however low that one's priority, unless its own
-// slice is shorter (Linux 6.12 and later). Older kernels ignore the wish.
+// A task that wakes waits for the end of the running one's slice, however low that one's priority,
+// unless its own slice is shorter (Linux 6.12 and later). Older kernels ignore the wish.
 void set_task_priority(int level) {
   struct {
     std::uint32_t size;
@@ -393,7 +422,8 @@ void set_priority(const Options& options) {
     set_task_priority(options.nice_level);
   }
   const sched_param parameter{.sched_priority = 10};
-  if (options.fifo && sched_setscheduler(0, SCHED_FIFO, &parameter) != 0) die("SCHED_FIFO", std::strerror(errno));
+  if (options.fifo && sched_setscheduler(0, SCHED_FIFO, &parameter) != 0)
+    die("SCHED_FIFO", std::strerror(errno));
 }
 
 }  // namespace

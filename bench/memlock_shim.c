@@ -1,6 +1,7 @@
-// crun 1.8 insists on raising RLIMIT_MEMLOCK before it loads a device program and gives up where that is not allowed
-// (no CAP_SYS_RESOURCE), although kernels since 5.11 do not count the program against it. This makes it go on. It is
-// preloaded for crun only, and only where crun fails without it.
+// crun 1.8 insists on raising RLIMIT_MEMLOCK before it loads a device program and gives up where
+// that is not allowed (no CAP_SYS_RESOURCE), although kernels since 5.11 do not count the program
+// against it. This makes it go on. It is preloaded for crun only, and only where crun fails without
+// it.
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -46,7 +46,8 @@ def build():
     BUILD.mkdir(parents=True, exist_ok=True)
     for name, (compiler, source) in PROGRAMS.items():
         program, code = BUILD / name, SOURCE / source
-        if program.exists() and program.stat().st_mtime > code.stat().st_mtime:
+        newest = max(file.stat().st_mtime for file in [code, *SOURCE.glob("*.h")])
+        if program.exists() and program.stat().st_mtime > newest:
             continue
         if not which(compiler[0]):
             raise BenchError(f"{compiler[0]} is needed to build {source}")

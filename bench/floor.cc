@@ -136,9 +136,6 @@ int sys_mount_setattr(int mount, std::uint64_t set) {
       syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
 }
 
-// ---- device program
-// -------------------------------------------------------------------------------------------
-
 int sys_bpf(int command, bpf_attr& attributes) {
   return static_cast<int>(syscall(SYS_bpf, command, &attributes, sizeof attributes));
 }
@@ -174,9 +171,6 @@ void attach_device_program(int cgroup, int program) {
   attributes.attach_flags = BPF_F_ALLOW_MULTI;
   must(sys_bpf(BPF_PROG_ATTACH, attributes), "attach the device program");
 }
-
-// ---- control groups
-// -------------------------------------------------------------------------------------------
 
 // The v1 hierarchies that this host mounts below /sys/fs/cgroup; a host that lacks one is not an
 // error.
@@ -276,9 +270,6 @@ void remove_cgroups(Run& run) {
   close(run.unified_fd);
   if (rmdir(unified_path(run)) != 0) perror(unified_path(run));
 }
-
-// ---- mounts
-// ---------------------------------------------------------------------------------------------------
 
 struct Option {
   const char* key;
@@ -455,9 +446,6 @@ void build_root(Run& run) {
   enter_root(run, root);
 }
 
-// ---- child
-// ----------------------------------------------------------------------------------------------------
-
 void set_up_host_names(Run& run) {
   const int fd = child_must(run, socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
   ifreq request{};
@@ -560,9 +548,6 @@ void drop_privileges(Run& run) {
   if (result == 0) child_main(run);
   return result;
 }
-
-// ---- parent
-// ---------------------------------------------------------------------------------------------------
 
 void open_sources(Run& run) {
   run.rootfs_tree = must(sys_open_tree(AT_FDCWD, run.options->rootfs, kRelTree | AT_RECURSIVE),

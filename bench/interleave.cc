@@ -94,9 +94,6 @@ std::int64_t cpu_of(const rusage& usage) {
   return ns(usage.ru_utime) + ns(usage.ru_stime);
 }
 
-// ---- list
-// -----------------------------------------------------------------------------------------------------
-
 void take_line(std::vector<Entry>& entries, const std::string& key, const std::string& value) {
   if (key == "name") {
     entries.push_back({value, {}});
@@ -153,9 +150,6 @@ std::vector<Entry> read_list(const char* path) {
   if (entries.empty()) die(path, "no commands");
   return entries;
 }
-
-// ---- one run
-// --------------------------------------------------------------------------------------------------
 
 class Outputs {
  public:
@@ -336,9 +330,6 @@ bool run_entry(const Entry& entry, int round, const Outputs& outputs, FILE* rows
   write_row(entry.name, sum);
   return good;
 }
-
-// ---- options
-// --------------------------------------------------------------------------------------------------
 
 [[noreturn]] void usage() {
   std::fputs(

@@ -7,13 +7,13 @@
 // supervisor died gets a new one.
 //
 // Errors carry texts that engines match and a code():
-//   container.missing  "container does not exist"            ENOENT
-//   container.exists   "container with given ID already exists"  EEXIST
-//   container.id       "invalid container ID format"         EINVAL
-//   container.state    the verb does not fit the status      EBUSY, ESRCH for "container not
-//   running" container.locked   another command holds it              EBUSY container.broken   its
-//   folder can't be read              EIO hook.failed        a hook failed or took too long
-//   ECANCELED or ETIME
+//   container.missing  ENOENT  "container does not exist"
+//   container.exists   EEXIST  "container with given ID already exists"
+//   container.id       EINVAL  "invalid container ID format"
+//   container.state    EBUSY   the verb does not fit the status; ESRCH: "container not running"
+//   container.locked   EBUSY   another command holds it
+//   container.broken   EIO     its folder can't be read
+//   hook.failed        ECANCELED or ETIME  a hook failed or took too long
 // All other codes come from spec, plan and the executor.
 #pragma once
 

@@ -17,7 +17,8 @@ inline bool failed(long result) { return result < 0 && result >= -4095; }
 template <typename... Args>
 ErrnoOr<long> call(long number, Args... args) {
   long result = raw(number, args...);
-  if (failed(result)) [[unlikely]] return std::unexpected(Errno{static_cast<int>(-result)});
+  if (failed(result)) [[unlikely]]
+    return std::unexpected(Errno{static_cast<int>(-result)});
   return result;
 }
 
@@ -25,7 +26,8 @@ ErrnoOr<long> call(long number, Args... args) {
 template <typename... Args>
 ErrnoOr<> call_void(long number, Args... args) {
   long result = raw(number, args...);
-  if (failed(result)) [[unlikely]] return std::unexpected(Errno{static_cast<int>(-result)});
+  if (failed(result)) [[unlikely]]
+    return std::unexpected(Errno{static_cast<int>(-result)});
   return {};
 }
 
@@ -33,7 +35,8 @@ ErrnoOr<> call_void(long number, Args... args) {
 template <typename... Args>
 ErrnoOr<Fd> call_fd(long number, Args... args) {
   long result = raw(number, args...);
-  if (failed(result)) [[unlikely]] return std::unexpected(Errno{static_cast<int>(-result)});
+  if (failed(result)) [[unlikely]]
+    return std::unexpected(Errno{static_cast<int>(-result)});
   return Fd(static_cast<int>(result));
 }
 

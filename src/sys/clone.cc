@@ -4,7 +4,8 @@ namespace caisson::sys {
 
 #if defined(__x86_64__)
 
-// Registers survive the call but for rax, rcx and r11; the child wakes up on the new stack with them.
+// Registers survive the call but for rax, rcx and r11; the child wakes up on the new stack with
+// them.
 __attribute__((naked, noinline)) static long clone_on_stack(clone_args*, std::size_t,
                                                             void (*)(void*), void*) {
   __asm__(

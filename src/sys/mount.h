@@ -51,8 +51,8 @@ inline ErrnoOr<> pivot_root(const char* new_root, const char* put_old) {
   return call_void(SYS_pivot_root, new_root, put_old);
 }
 // mount(2), for propagation changes and remounts that have no newer form.
-inline ErrnoOr<> mount(const char* source, const char* target, const char* type, unsigned long flags,
-                       const char* data) {
+inline ErrnoOr<> mount(const char* source, const char* target, const char* type,
+                       unsigned long flags, const char* data) {
   return call_void(SYS_mount, source, target, type, flags, data);
 }
 

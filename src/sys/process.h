@@ -79,8 +79,8 @@ ErrnoOr<int> poll(std::span<pollfd> fds, int timeout_ms);
 // -1 is no bound.
 ErrnoOr<bool> wait_readable(FdRef fd, int timeout_ms);
 
-// Field 22 of /proc/PID/stat: the start of the process in clock ticks since boot. With a pid it names a
-// process for good. ENOENT or ESRCH when there is none.
+// Field 22 of /proc/PID/stat: the start of the process in clock ticks since boot. With a pid it
+// names a process for good. ENOENT or ESRCH when there is none.
 ErrnoOr<std::uint64_t> process_start_time(int pid);
 // The state letter of /proc/PID/stat: 'R' 'S' 'D' 'Z' ...
 ErrnoOr<char> process_state(int pid);

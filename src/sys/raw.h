@@ -1,5 +1,6 @@
-// The bare system call. Touches no errno, so it may be used in a child that shares its parent's memory
-// (CLONE_VM) and in code without a libc. Returns what the kernel returns: -4095..-1 is a negated errno.
+// The bare system call. Touches no errno, so it may be used in a child that shares its parent's
+// memory (CLONE_VM) and in code without a libc. Returns what the kernel returns: -4095..-1 is a
+// negated errno.
 #pragma once
 
 #include <type_traits>

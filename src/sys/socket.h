@@ -18,8 +18,8 @@ struct SocketPair {
 };
 ErrnoOr<SocketPair> socket_pair(int type = SOCK_SEQPACKET);
 
-// A listening unix socket at dir/name, mode 0600. The directory's path may be of any length: the name is
-// bound through /proc/self/fd. Fails with EADDRINUSE when the name exists.
+// A listening unix socket at dir/name, mode 0600. The directory's path may be of any length: the
+// name is bound through /proc/self/fd. Fails with EADDRINUSE when the name exists.
 ErrnoOr<Fd> listen_unix(FdRef dir, const char* name, int type = SOCK_SEQPACKET, int backlog = 16);
 // A connected socket; paths longer than sun_path are reached through their directory.
 ErrnoOr<Fd> connect_unix(FdRef dir, const char* name, int type = SOCK_SEQPACKET);

@@ -4,8 +4,8 @@ namespace caisson::sys {
 
 KernelTermios raw_mode(const KernelTermios& mode) {
   KernelTermios raw = mode;
-  raw.input &= ~static_cast<std::uint32_t>(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL |
-                                           IXON);
+  raw.input &=
+      ~static_cast<std::uint32_t>(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
   raw.output &= ~static_cast<std::uint32_t>(OPOST);
   raw.local &= ~static_cast<std::uint32_t>(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
   raw.control &= ~static_cast<std::uint32_t>(CSIZE | PARENB);

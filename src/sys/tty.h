@@ -12,11 +12,11 @@
 namespace caisson::sys {
 
 inline bool is_terminal(FdRef fd) {
-  struct winsize size {};
+  struct winsize size{};
   return call_void(SYS_ioctl, fd.number(), TIOCGWINSZ, &size).has_value();
 }
 inline ErrnoOr<struct winsize> window_size(FdRef fd) {
-  struct winsize size {};
+  struct winsize size{};
   TRY(call_void(SYS_ioctl, fd.number(), TIOCGWINSZ, &size));
   return size;
 }

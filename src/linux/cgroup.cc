@@ -196,6 +196,9 @@ Error write_error(Errno error, const Target& target, const plan::CgroupWrite& wr
 Result<> apply_writes(const Target& target) {
   for (const auto& write : target.step->writes) {
     auto written = write_control(target.path, write.file, write.value);
+    if (!written && written.error().value == ENOENT && !write.alternative_file.empty()) {
+      written = write_control(target.path, write.alternative_file, write.alternative_value);
+    }
     if (written) continue;
     if (write.optional && is_tolerated(written.error().value)) continue;
     return std::unexpected(write_error(written.error(), target, write));

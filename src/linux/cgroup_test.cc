@@ -94,6 +94,14 @@ class CgroupTest : public testing::Test {
     return nullptr;
   }
 
+  static plan::CgroupWrite limit(std::string file, std::string value) {
+    plan::CgroupWrite write;
+    write.file = std::move(file);
+    write.value = std::move(value);
+    write.field = "linux.resources.pids.limit";
+    return write;
+  }
+
   CgroupSet create(const plan::CgroupPlan& plan) {
     auto set = create_cgroups(plan, undo_);
     EXPECT_TRUE(set) << set.error().message();
@@ -195,15 +203,15 @@ TEST_F(CgroupTest, WritesLimitsInOrderAndNamesTheFieldOfABadOne) {
   auto plan = this->plan();
   auto* pids = find(plan, "pids");
   if (pids == nullptr) GTEST_SKIP() << "no v1 pids";
-  pids->writes = {{"pids.max", "17", false, "linux.resources.pids.limit"},
-                  {"pids.absent", "1", true, "x"}};
+  pids->writes = {limit("pids.absent", "1"), limit("pids.max", "max"), limit("pids.max", "17")};
+  pids->writes[0].optional = true;
   const std::string directory = cat(pids->mount_point, pids->path);
   {
     CgroupSet set = create(plan);
     EXPECT_EQ(*read_control(directory, "pids.max"), "17");
     for (const auto& location : set.locations) ASSERT_TRUE(remove_cgroup(location.directory));
   }
-  pids->writes.push_back({"pids.max", "many", false, "linux.resources.pids.limit"});
+  pids->writes.push_back(limit("pids.max", "many"));
   auto failed = create_cgroups(plan, undo_);
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().where(), "linux.resources.pids.limit");
@@ -211,6 +219,17 @@ TEST_F(CgroupTest, WritesLimitsInOrderAndNamesTheFieldOfABadOne) {
   EXPECT_THAT(failed.error().message(), HasSubstr("\"many\""));
   EXPECT_THAT(failed.error().cure(), Not(IsEmpty()));
   for (const auto& path : directories_) EXPECT_FALSE(exists(path)) << path;
+}
+
+TEST_F(CgroupTest, AnAlternativeStandsInForAMissingFile) {
+  auto plan = this->plan();
+  auto* pids = find(plan, "pids");
+  if (pids == nullptr) GTEST_SKIP() << "no v1 pids";
+  pids->writes = {limit("pids.absent", "1")};
+  pids->writes[0].alternative_file = "pids.max";
+  pids->writes[0].alternative_value = "16";
+  CgroupSet set = create(plan);
+  EXPECT_EQ(*read_control(cat(pids->mount_point, pids->path), "pids.max"), "16");
 }
 
 TEST_F(CgroupTest, RefusesACgroupThatHasProcesses) {
@@ -316,7 +335,7 @@ TEST_F(CgroupTest, RemovalByPidsAloneEndsAForkingGroup) {
     return !lists_controller(directory.controllers, "pids");
   });
   if (plan.directories.empty()) GTEST_SKIP() << "no v1 pids";
-  plan.directories[0].writes = {{"pids.max", "20", false, ""}};
+  plan.directories[0].writes = {limit("pids.max", "20")};
   CgroupSet set = create(plan);
   auto child = sys::fork_with_pidfd();
   ASSERT_TRUE(child);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/defer.h"
 #include "sys/file.h"
+#include "sys/mount.h"
 #include "sys/process.h"
 
 namespace caisson::linux {
@@ -88,6 +89,58 @@ TEST(HostFacts, AViewFromADeletedDirectoryIsRefusedWithACure) {
   ASSERT_FALSE(facts);
   EXPECT_THAT(facts.error().cure(), HasSubstr("cd "));
   EXPECT_TRUE(read_host_facts(false)) << "only a view needs the directory";
+}
+
+// Runs `look` in a mount namespace whose /sys/fs/cgroup is an empty tmpfs. Its return value is the
+// number of the check that failed, 0 for none.
+template <typename Look>
+int in_own_mount_namespace(Look look) {
+  auto child = sys::fork_with_pidfd(CLONE_NEWNS);
+  if (!child) return -1;
+  if (child->pid == 0) {
+    const bool ready = sys::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) &&
+                       sys::mount("tmpfs", "/sys/fs/cgroup", "tmpfs", 0, nullptr);
+    sys::exit_process(ready ? look() : 100);
+  }
+  auto status = sys::wait_pidfd(child->pidfd);
+  return status ? status->shell_status() : -1;
+}
+
+TEST(HostFacts, AUnifiedHostIsKnownByTheFileSystemOfItsCgroups) {
+  if (sys::geteuid() != 0) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_own_mount_namespace([] {
+              if (!sys::mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, nullptr)) return 1;
+              auto facts = read_host_facts(false);
+              if (!facts) return 2;
+              if (facts->cgroup.mode != plan::CgroupMode::kV2) return 3;
+              if (facts->cgroup.hierarchies.size() != 1) return 4;
+              return facts->cgroup.hierarchies[0].mount_point == "/sys/fs/cgroup" ? 0 : 5;
+            }),
+            0);
+}
+
+TEST(HostFacts, HierarchiesAtOddPlacesAreFoundByTheMountTable) {
+  if (sys::geteuid() != 0) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_own_mount_namespace([] {
+              const char* odd = "/sys/fs/cgroup/odd place";
+              if (!sys::mkdirat(sys::kCwd, odd, 0755)) return 1;
+              if (!sys::mount("cgroup2", odd, "cgroup2", 0, nullptr)) return 2;
+              auto facts = read_host_facts(false);
+              if (!facts) return 3;
+              if (facts->cgroup.mode != plan::CgroupMode::kV2) return 4;
+              return facts->cgroup.hierarchies[0].mount_point == odd ? 0 : 5;
+            }),
+            0);
+}
+
+TEST(HostFacts, WithoutCgroupsThereAreNone) {
+  if (sys::geteuid() != 0) GTEST_SKIP() << "needs root";
+  EXPECT_EQ(in_own_mount_namespace([] {
+              auto facts = read_host_facts(false);
+              if (!facts) return 1;
+              return facts->cgroup.mode == plan::CgroupMode::kNone ? 0 : 2;
+            }),
+            0);
 }
 
 TEST(HostFacts, AreCheapWithoutAView) {

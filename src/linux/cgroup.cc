@@ -193,15 +193,26 @@ Error write_error(Errno error, const Target& target, const plan::CgroupWrite& wr
   return write.field.empty() ? std::move(result) : std::move(result).where(write.field);
 }
 
+// Writes the file or its alternative; `tried` is what the answer is about.
+ErrnoOr<> write_limit(const std::string& path, const plan::CgroupWrite& write,
+                      plan::CgroupWrite& tried) {
+  auto written = write_control(path, write.file, write.value);
+  if (written || written.error().value != ENOENT || write.alternative_file.empty()) return written;
+  written = write_control(path, write.alternative_file, write.alternative_value);
+  if (!written && written.error().value != ENOENT) {
+    tried.file = write.alternative_file;
+    tried.value = write.alternative_value;
+  }
+  return written;
+}
+
 Result<> apply_writes(const Target& target) {
   for (const auto& write : target.step->writes) {
-    auto written = write_control(target.path, write.file, write.value);
-    if (!written && written.error().value == ENOENT && !write.alternative_file.empty()) {
-      written = write_control(target.path, write.alternative_file, write.alternative_value);
-    }
+    plan::CgroupWrite tried = write;
+    auto written = write_limit(target.path, write, tried);
     if (written) continue;
     if (write.optional && is_tolerated(written.error().value)) continue;
-    return std::unexpected(write_error(written.error(), target, write));
+    return std::unexpected(write_error(written.error(), target, tried));
   }
   return {};
 }

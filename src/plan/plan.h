@@ -71,7 +71,7 @@ struct MountStep {
   bool recursive = false;                             // bind: with what is mounted below
   std::vector<KeyValue> options;                      // for fsconfig(2)
   std::vector<IdMapping> uid_mappings, gid_mappings;  // idmapped mount; empty: none
-  bool idmap_recursive = false;  // the id map is for the whole tree
+  bool idmap_recursive = false;                       // the id map is for the whole tree
   bool no_symlink_source = false;
   IfMissing if_missing = IfMissing::kMakeDirectory;
   bool optional = false;      // a failure is a notice, not an error
@@ -82,8 +82,8 @@ struct MountStep {
   bool bind_device = false;               // user namespace: nodes cannot be made, only bound
   bool inside_directory_only = false;     // proc, sysfs: target is a real directory, no symlink
   std::string layer;                      // kOverlayView: directory name in the layers tmpfs
-  // kOverlayView: when the kernel refuses the overlay (EINVAL: stacking depth, a lower file system that
-  // it does not support), bind the source read-only instead and report that as a notice.
+  // kOverlayView: when the kernel refuses the overlay (EINVAL: stacking depth, a lower file system
+  // that it does not support), bind the source read-only instead and report that as a notice.
   bool fallback_readonly_bind = false;
   // tmpfs without a mode of its own: its root takes the mode of the directory that it hides.
   bool mode_of_target = false;
@@ -194,7 +194,8 @@ struct SeccompPlan {
   std::vector<BpfInstruction> program;  // empty: no filter
   std::uint32_t filter_flags = 0;       // SECCOMP_FILTER_FLAG_*
   std::string listener_path, listener_metadata;
-  Strings unknown_syscalls;  // named by the profile, known to no ABI of this machine's kind; skipped
+  Strings
+      unknown_syscalls;  // named by the profile, known to no ABI of this machine's kind; skipped
 };
 
 // --- process ---

@@ -204,6 +204,18 @@ Result<> add_unified(const Input& in, CgroupPlan& plan) {
   return {};
 }
 
+// On a hybrid host the v2 hierarchy is there to find processes; controllers are handed down in it
+// only for limits that have no v1 hierarchy.
+void enable_only_what_is_written(CgroupPlan& plan) {
+  CgroupDirectory* directory = find_v2(plan);
+  if (plan.mode != CgroupMode::kHybrid || directory == nullptr) return;
+  std::erase_if(directory->enable_controllers, [&](const std::string& controller) {
+    return std::ranges::none_of(directory->writes, [&](const CgroupWrite& write) {
+      return split_once(write.file, '.').first == controller;
+    });
+  });
+}
+
 bool is_deny_all(const spec::DeviceRule& rule) {
   return !rule.allow && rule.type == 'a' && !rule.major && !rule.minor;
 }
@@ -239,6 +251,7 @@ Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces)
   }
   for (const ControllerNames& names : kControllers) TRY(add_limits(in, names, plan));
   TRY(add_unified(in, plan));
+  enable_only_what_is_written(plan);
   add_device_rules(in, plan);
   return plan;
 }

@@ -120,9 +120,10 @@ TEST(CgroupPlan, AControllerThatLivesInV2OfAHybridHostIsUsedThere) {
   HostFacts host = root_host(CgroupMode::kHybrid);
   std::erase_if(host.cgroup.hierarchies,
                 [](const auto& each) { return each.controllers == "memory"; });
-  host.cgroup.v2_controllers = {"memory"};
+  host.cgroup.v2_controllers = {"misc", "memory"};
   CgroupPlan plan = compiled(limited(memory(1 << 26, {})), host);
   EXPECT_THAT(plan.directories.back().writes, ElementsAre(Field(&CgroupWrite::file, "memory.max")));
+  EXPECT_THAT(plan.directories.back().enable_controllers, ElementsAre("memory"));
 }
 
 TEST(CgroupPlan, OnlyWhatALimitNeedsIsRequired) {

@@ -88,4 +88,9 @@ Result<Account> find_account(std::string_view text, const AccountFiles& files) {
   return account;
 }
 
+std::string_view user_name(std::string_view passwd, std::uint32_t uid) {
+  auto entry = find_line(passwd, 3, [&](const Fields& line) { return number(line[2]) == uid; });
+  return entry ? (*entry)[0] : std::string_view();
+}
+
 }  // namespace caisson::spec

@@ -25,4 +25,7 @@ struct Account {
 // supplementary groups are those of the user's name, none when a group is given.
 Result<Account> find_account(std::string_view text, const AccountFiles& files);
 
+// The first name of `uid` in passwd; empty when it has none. Good as long as the text is.
+std::string_view user_name(std::string_view passwd, std::uint32_t uid);
+
 }  // namespace caisson::spec

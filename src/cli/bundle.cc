@@ -1,0 +1,35 @@
+#include "cli/bundle.h"
+
+#include "base/text.h"
+#include "spec/oci_config.h"
+#include "sys/file.h"
+
+namespace caisson::cli {
+
+Result<Bundle> read_bundle(const std::string& directory, const std::string& config_file) {
+  std::string given = directory.empty() ? "." : directory;
+  auto dir = sys::openat(sys::kCwd, given.c_str(), O_PATH | O_DIRECTORY);
+  if (!dir) {
+    return std::unexpected(Error(dir.error())
+                               .doing("open the bundle ", given)
+                               .code("bundle.missing")
+                               .cure("name the directory of config.json with --bundle DIR"));
+  }
+  Bundle out;
+  std::string self = cat("/proc/self/fd/", dir->number());
+  out.path = TRY_CTX(sys::readlink(sys::kCwd, self.c_str()), "find the path of the bundle ", given);
+  std::string name = config_file.empty() ? "config.json" : config_file;
+  FdRef base = config_file.empty() ? dir->ref() : sys::kCwd;
+  auto text = sys::read_file(base, name.c_str());
+  if (!text) {
+    return std::unexpected(Error(text.error())
+                               .doing("read ", name, " of the bundle ", out.path)
+                               .code("bundle.config")
+                               .cure("\"caisson-oci spec\" writes a first config.json"));
+  }
+  out.config_text = std::move(*text);
+  out.spec = TRY(spec::read_oci_config(out.config_text, out.path, name));
+  return out;
+}
+
+}  // namespace caisson::cli

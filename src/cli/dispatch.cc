@@ -115,14 +115,19 @@ Result<int> run_words(Context& context, std::span<const std::string_view> words)
   return run_command(context, std::span(rest).subspan(1));
 }
 
-// What engines expect in front of a message, by command.
-std::string failure_prefix(const Context& context) {
+// What engines expect in front of a message, by command; errors of the process itself have one
+// more.
+std::string failure_prefix(const Context& context, const Error& error) {
   if (context.face != Face::kEngine || context.command == nullptr) return {};
   std::string_view name = context.command->name;
+  std::string prefix;
   if (name == "create" || name == "run") {
-    return cat(context.program == "crun" ? "crun" : "runc", " ", name, " failed: ");
+    prefix = cat(context.program == "crun" ? "crun" : "runc", " ", name, " failed: ");
+  } else if (name == "exec") {
+    prefix = "exec failed: ";
   }
-  return name == "exec" ? "exec failed: " : std::string();
+  if (!prefix.empty() && !error.step().empty()) prefix += "unable to start container process: ";
+  return prefix;
 }
 
 }  // namespace
@@ -149,7 +154,7 @@ int dispatch(std::span<const std::string_view> words, ExecutorFactory make_execu
   context.reporter.engine_face = context.face == Face::kEngine;
   auto status = run_words(context, rest);
   if (status) return *status;
-  context.reporter.failure(status.error(), failure_prefix(context));
+  context.reporter.failure(status.error(), failure_prefix(context, status.error()));
   if (context.failure_status != 0) return context.failure_status;
   bool special = context.command != nullptr && context.command->failure_status != 0;
   return special ? context.command->failure_status : 1;

@@ -1,0 +1,117 @@
+// caisson-oci exec.
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/session.h"
+#include "spec/command_line.h"
+#include "spec/oci_config.h"
+#include "spec/validate.h"
+#include "sys/file.h"
+
+namespace caisson::cli {
+namespace {
+
+// Engines tell a runtime's failure from a program's exit status by this one.
+constexpr int kExecFailed = 255;
+
+constexpr OptionSpec kOptions[] = {
+    {"process", 'p', "FILE", "the whole process, as in a config.json"},
+    {"cwd", 0, "DIR", "working directory"},
+    {"env", 'e', "NAME=VALUE", "set a variable"},
+    {"tty", 't', "", "give the program a terminal"},
+    {"user", 'u', "UID[:GID]", "user and group"},
+    {"additional-gids", 'g', "GID", "a supplementary group"},
+    {"detach", 'd', "", "return when the program runs"},
+    {"pid-file", 0, "FILE", "write the process id to FILE"},
+    {"console-socket", 0, "PATH", "unix socket that takes the master of the terminal"},
+    {"pidfd-socket", 0, "PATH", "unix socket that takes a pidfd of the process"},
+    {"process-label", 0, "LABEL", "SELinux label"},
+    {"apparmor", 0, "PROFILE", "AppArmor profile"},
+    {"no-new-privs", 0, "", "do not let the program gain privileges"},
+    {"cap", 'c', "NAME", "give a capability more"},
+    {"preserve-fds", 0, "N", "pass descriptors 3 to 2+N on"},
+    {"cgroup", 0, "[CONTROLLERS:]PATH", "cgroup below the container's"},
+    {"ignore-paused", 0, "", "do not refuse a paused container"},
+    {"no-subreaper", 0, "", ""},
+};
+
+template <typename Int>
+Result<Int> number_option(std::string_view option, std::string_view text) {
+  auto value = parse_number<Int>(text);
+  if (value) return *value;
+  return std::unexpected(
+      Error::invalid("not a number").where("--", option, " ", text).code("option.value"));
+}
+
+Result<> read_process_file(const Arguments& arguments, container::ExecOptions& out) {
+  auto file = arguments.value("process");
+  if (!file) return {};
+  std::string path(*file);
+  std::string text = TRY_CTX(sys::read_file(sys::kCwd, path.c_str()), "read the process ", path);
+  out.process = TRY(spec::read_oci_process(text, path));
+  return spec::validate_process(*out.process, path);
+}
+
+Result<> read_options(const Arguments& arguments, container::ExecOptions& out) {
+  TRY(read_process_file(arguments, out));
+  const auto& words = arguments.operands();
+  for (std::size_t i = 1; i < words.size(); ++i) out.args.emplace_back(words[i]);
+  for (auto entry : arguments.all("env")) out.env.emplace_back(entry);
+  for (auto list : arguments.all("additional-gids")) {
+    for (auto gid : split(list, ',')) {
+      out.additional_gids.push_back(TRY(number_option<std::uint32_t>("additional-gids", gid)));
+    }
+  }
+  for (auto list : arguments.all("cap")) {
+    for (auto name : split(list, ',')) {
+      out.capabilities.push_back(TRY_CTX(spec::capability_name(name), "--cap ", name));
+    }
+  }
+  if (arguments.has("tty")) out.terminal = arguments.flag("tty");
+  if (arguments.has("no-new-privs")) out.no_new_privileges = arguments.flag("no-new-privs");
+  if (auto profile = arguments.value("apparmor")) out.apparmor_profile = *profile;
+  if (auto label = arguments.value("process-label")) out.selinux_label = *label;
+  if (auto count = arguments.value("preserve-fds")) {
+    out.preserve_fds = TRY(number_option<int>("preserve-fds", *count));
+  }
+  out.cwd = arguments.value_or("cwd", "");
+  out.user = arguments.value_or("user", "");
+  out.cgroup = arguments.value_or("cgroup", "");
+  out.detach = arguments.flag("detach");
+  out.ignore_paused = arguments.flag("ignore-paused");
+  out.pid_file = arguments.value_or("pid-file", "");
+  out.console_socket = arguments.value_or("console-socket", "");
+  out.pidfd_socket = arguments.value_or("pidfd-socket", "");
+  return {};
+}
+
+Result<int> run(Context& context, const Arguments& arguments) {
+  container::ExecOptions options;
+  TRY(read_options(arguments, options));
+  if (options.args.empty() && !options.process) {
+    return std::unexpected(usage_error(context.command_name(), "process args cannot be empty"));
+  }
+  Session session = TRY(Session::open(context));
+  auto result = TRY(container::exec(session.containers(), arguments.operands()[0], options));
+  return options.detach ? 0 : result.exit.shell_status();
+}
+
+}  // namespace
+
+const Command kOciExecCommand{
+    .name = "exec",
+    .group = "Life cycle",
+    .operands = "[options] ID [COMMAND [ARGUMENT...]]",
+    .summary = "Run one more process in a running container",
+    .details = "The exit status is the program's, or 128 + signal; 255 when it could not be run.",
+    .examples =
+        "caisson-oci exec web ls /\n"
+        "caisson-oci exec --process process.json --detach --pid-file pid web",
+    .options = kOptions,
+    .shared_options = {},
+    .raw_after = 1,
+    .min_operands = 1,
+    .run = run,
+    .failure_status = kExecFailed,
+};
+
+}  // namespace caisson::cli

@@ -47,7 +47,7 @@ void append_face_cases(std::string& out, Face face) {
         command->operands.find("ID") != std::string_view::npos) {
       out += "      names=yes\n";
     }
-    if (command->operands.find("COMMAND") != std::string_view::npos) out += "      program=yes\n";
+    if (command->operands.find("ARGUMENT") != std::string_view::npos) out += "      program=yes\n";
     out += "      ;;\n";
   }
 }

@@ -27,7 +27,9 @@ void to_stderr(std::string_view text) { (void)sys::write_all(FdRef(STDERR_FILENO
 }  // namespace
 
 std::string error_text(std::string_view program, const Error& error) {
-  std::string out = cat(program, ": ", error.message(), "\n");
+  // Errors of the command line begin with the command as it was called.
+  bool named = error.step().empty() && error.doing().starts_with(cat(program, " "));
+  std::string out = cat(named ? "" : program, named ? "" : ": ", error.message(), "\n");
   if (!error.cure().empty()) append(out, "  cure: ", error.cure(), "\n");
   return out;
 }

@@ -30,6 +30,11 @@ TEST(ErrorReport, TextWithoutACureIsOneLine) {
   EXPECT_EQ(error_text("runc", Error::invalid("bad")), "runc: bad\n");
 }
 
+TEST(ErrorReport, TheProgramIsNamedOnce) {
+  EXPECT_EQ(error_text("caisson", Error::invalid("bad").doing("caisson run")),
+            "caisson run: bad\n");
+}
+
 TEST(ErrorReport, JsonIsOneLineWithEveryPart) {
   EXPECT_EQ(
       error_json("runc create failed: x", mount_error(), 1'700'000'000'123'456'789),

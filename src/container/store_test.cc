@@ -1,0 +1,166 @@
+#include "container/store.h"
+
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "container/fake_executor.h"
+#include "sys/file.h"
+#include "sys/process.h"
+#include "sys/socket.h"
+
+namespace caisson::container {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+State state_of(std::string id) {
+  State state;
+  state.id = std::move(id);
+  return state;
+}
+
+TEST(Ids, FollowTheRulesOfEngines) {
+  for (auto id : {"a", "A-b_c+d.e", "..a", "0123456789abcdef"}) EXPECT_TRUE(check_id(id)) << id;
+  EXPECT_TRUE(check_id(std::string(255, 'x')));
+  for (auto id : {"", ".", "..", "a/b", "a b", "ä", "~new", "a\n"}) {
+    auto checked = check_id(id);
+    ASSERT_FALSE(checked) << id;
+    EXPECT_THAT(checked.error().message(), HasSubstr("invalid container ID format"));
+  }
+  EXPECT_FALSE(check_id(std::string(256, 'x')));
+}
+
+TEST(Ids, AreDifferentEachTime) {
+  EXPECT_EQ(random_id().size(), 12U);
+  EXPECT_NE(random_id(), random_id());
+}
+
+TEST(Store, AFolderIsClaimedOnceAndComplete) {
+  World world;
+  auto claim = claim_folder(world.context, state_of("web"), "{config}");
+  ASSERT_TRUE(claim) << claim.error().message();
+  auto again = claim_folder(world.context, state_of("web"), "");
+  ASSERT_FALSE(again);
+  EXPECT_THAT(again.error().message(), HasSubstr("container with given ID already exists"));
+  EXPECT_EQ(load_state(claim->folder)->id, "web");
+  EXPECT_EQ(*sys::read_file(claim->folder.dir, "config.json"), "{config}");
+  EXPECT_EQ(sys::fstat(claim->folder.dir)->st_mode & 0777U, 0700U);
+  EXPECT_EQ(world.leftovers().size(), 1U);
+}
+
+TEST(Store, OneOfManyRacingClaimsWins) {
+  World world;
+  int winners = 0;
+  std::vector<int> pids;
+  for (int i = 0; i < 8; ++i) {
+    int pid = fork_test_process();
+    if (pid == 0) ::_exit(claim_folder(world.context, state_of("web"), "") ? 1 : 0);
+    pids.push_back(pid);
+  }
+  for (int pid : pids) winners += WEXITSTATUS(wait_test_process(pid));
+  EXPECT_EQ(winners, 1);
+  EXPECT_EQ(world.leftovers().size(), 1U);
+}
+
+TEST(Store, AMissingFolderIsSaidInTheWordsOfEngines) {
+  World world;
+  auto folder = open_folder(world.context, "none");
+  ASSERT_FALSE(folder);
+  EXPECT_THAT(folder.error().message(), HasSubstr("container does not exist"));
+  EXPECT_EQ(folder.error().code(), "container.missing");
+}
+
+// Another process that holds the lock of "web" until `release` is written to.
+struct Holder {
+  int pid;
+  sys::SocketPair pair;
+};
+Holder hold_lock(World& world) {
+  Holder holder{0, std::move(*sys::socket_pair())};
+  holder.pid = fork_test_process();
+  if (holder.pid == 0) {
+    auto folder = open_folder(world.context, "web");
+    auto lock = lock_folder(world.context, *folder);
+    (void)sys::send_message(holder.pair.second, lock ? "locked" : "failed");
+    (void)sys::receive_message(holder.pair.second);
+    ::_exit(0);
+  }
+  (void)sys::receive_message(holder.pair.first);
+  return holder;
+}
+
+TEST(Store, ALockNamesItsHolderWhenItIsNotGivenUpInTime) {
+  World world;
+  world.context.lock_timeout_ms = 50;
+  claim_folder(world.context, state_of("web"), "")->lock.release();
+  auto holder = hold_lock(world);
+  auto folder = open_folder(world.context, "web");
+  auto lock = lock_folder(world.context, *folder);
+  ASSERT_FALSE(lock);
+  EXPECT_THAT(lock.error().message(), HasSubstr(cat("pid ", holder.pid)));
+  EXPECT_EQ(lock.error().code(), "container.locked");
+  EXPECT_EQ(*folder_lock_holder(*folder), holder.pid);
+  (void)sys::send_message(holder.pair.first, "go");
+  wait_test_process(holder.pid);
+  EXPECT_TRUE(lock_folder(world.context, *folder));
+}
+
+TEST(Store, ALockDiesWithItsHolder) {
+  World world;
+  claim_folder(world.context, state_of("web"), "")->lock.release();
+  auto holder = hold_lock(world);
+  (void)sys::kill(holder.pid, SIGKILL);
+  auto folder = open_folder(world.context, "web");
+  EXPECT_TRUE(lock_folder(world.context, *folder));
+  wait_test_process(holder.pid);
+}
+
+TEST(Store, AChildDoesNotKeepTheLockOfItsParent) {
+  World world;
+  auto claim = claim_folder(world.context, state_of("web"), "");
+  int pid = fork_test_process();
+  if (pid == 0) {
+    pause_ms(10'000);
+    ::_exit(0);
+  }
+  claim->lock.release();
+  EXPECT_EQ(*folder_lock_holder(claim->folder), 0);
+  (void)sys::kill(pid, SIGKILL);
+  wait_test_process(pid);
+}
+
+TEST(Store, TheLockOfARemovedFolderIsNotGiven) {
+  World world;
+  auto claim = claim_folder(world.context, state_of("web"), "");
+  auto folder = open_folder(world.context, "web");
+  ASSERT_TRUE(remove_folder(world.context, claim->folder));
+  claim->lock.release();
+  auto lock = lock_folder(world.context, *folder);
+  ASSERT_FALSE(lock);
+  EXPECT_EQ(lock.error().code(), "container.missing");
+  EXPECT_THAT(world.leftovers(), IsEmpty());
+}
+
+TEST(Store, SweepTakesWhatKilledCommandsLeftOnTheWay) {
+  World world;
+  (void)sys::make_directories(world.context.root, 0700);
+  ASSERT_TRUE(sys::make_directories(cat(world.context.root, "/~new-1-1"), 0700));
+  ASSERT_TRUE(sys::make_directories(cat(world.context.root, "/~old-1-1/sub"), 0700));
+  sweep(world.context);
+  EXPECT_THAT(world.leftovers(), IsEmpty());
+}
+
+TEST(Store, TheFirstExitCounts) {
+  World world;
+  auto claim = claim_folder(world.context, state_of("web"), "");
+  EXPECT_FALSE(load_exit(claim->folder)->has_value());
+  ASSERT_TRUE(save_exit(claim->folder, Exit{true, 7, 0, false, 1}));
+  ASSERT_TRUE(save_exit(claim->folder, Exit{true, 8, 0, false, 2}));
+  EXPECT_EQ((*load_exit(claim->folder))->code, 7);
+}
+
+}  // namespace
+}  // namespace caisson::container

@@ -17,7 +17,6 @@ import sys
 
 OUTPUT = "src/plan/syscall_table_data.inc"
 ARM = 0x40000028
-I386 = 0x40000003
 
 # First kernel in which the number means this: Linux 6.5 (cachestat) to 6.18.
 NEWER = {
@@ -81,6 +80,11 @@ def main():
     names = set(ARM_ONLY) | set(SOCKETCALL) | set(IPC) | set(NEWER.values())
     for column in columns.values():
         names |= set(column)
+    library.seccomp_syscall_resolve_num_arch.restype = ctypes.c_char_p
+    for number in range(1000):
+        name = library.seccomp_syscall_resolve_num_arch(ARM, number)
+        if name:
+            names.add(name.decode())
     columns["arm"] = {}
     for name in names:
         number = library.seccomp_syscall_resolve_name_arch(ARM, name.encode())

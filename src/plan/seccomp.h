@@ -6,6 +6,8 @@
 // - Conditional rules of one call are alternatives, the most specific first: by the argument of
 //   their first condition (higher index first), then ==, != and masked ==, then < and <= (smaller
 //   value first), then > and >= (larger value first). It only matters when their actions differ.
+//   (When a != or a masked == holds together with another condition on that argument, libseccomp's
+//   choice follows from how its tree happened to grow; nothing can rely on it.)
 //   Two rules with equal conditions and different actions are an error.
 // - A rule with two conditions on one argument becomes one rule for each condition.
 // - ABIs with 32-bit registers (i386, arm, and x32) compare the low half of an argument.

@@ -82,12 +82,17 @@ inline const std::vector<std::uint64_t>& edge_values() {
   return kValues;
 }
 
+struct ProfileKind {
+  bool conflicts = true;    // rules of one call may have different actions
+  bool equal_only = false;  // conditions are == only
+  unsigned conditions = 3;  // at most, in a rule
+};
+
 class RandomProfiles {
  public:
   explicit RandomProfiles(unsigned seed) : random_(seed) {}
 
-  // `conflicts`: rules of one call may have different actions.
-  spec::Seccomp next(const std::vector<std::string>& names, bool conflicts) {
+  spec::Seccomp next(const std::vector<std::string>& names, ProfileKind kind) {
     static constexpr const char* kDefaults[] = {"ALLOW", "ERRNO", "KILL", "LOG", "TRAP", "ERRNO"};
     spec::Seccomp seccomp;
     seccomp.default_action = cat("SCMP_ACT_", kDefaults[below(6)]);
@@ -98,7 +103,7 @@ class RandomProfiles {
     if (all || below(3) == 0) seccomp.architectures.push_back("SCMP_ARCH_X32");
     if (all || below(3) == 0) seccomp.architectures.push_back("SCMP_ARCH_ARM");
     const unsigned rules = 1 + below(12);
-    for (unsigned i = 0; i < rules; ++i) add_rule(seccomp, names, conflicts);
+    for (unsigned i = 0; i < rules; ++i) add_rule(seccomp, names, kind);
     return seccomp;
   }
 
@@ -114,29 +119,29 @@ class RandomProfiles {
   }
 
  private:
-  void add_rule(spec::Seccomp& seccomp, const std::vector<std::string>& names, bool conflicts) {
+  void add_rule(spec::Seccomp& seccomp, const std::vector<std::string>& names, ProfileKind kind) {
     spec::SeccompRule rule;
     const unsigned count = below(6) == 0 ? 40 : 1 + below(3);
     const auto start = below(static_cast<unsigned>(names.size()));
     // Without conflicts a call's action follows from its name; so all names of a rule agree.
-    const unsigned flavour = conflicts ? below(5) : start % 5;
+    const unsigned flavour = kind.conflicts ? below(5) : start % 5;
     for (unsigned i = 0; i < count; ++i) {
-      const std::size_t step = conflicts ? i : 5 * i;
+      const std::size_t step = kind.conflicts ? i : 5 * i;
       rule.names.push_back(names[(start + step) % names.size()]);
     }
     static constexpr const char* kActions[] = {"ALLOW", "ERRNO", "KILL_PROCESS", "TRACE", "LOG"};
     rule.action = cat("SCMP_ACT_", kActions[flavour]);
     if (flavour == 1) rule.errno_ret = 13;
-    if (below(3)) add_args(rule);
+    if (below(3)) add_args(rule, kind);
     seccomp.rules.push_back(rule);
   }
 
-  void add_args(spec::SeccompRule& rule) {
-    static constexpr const char* kOps[] = {"NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ", "EQ"};
-    const unsigned count = 1 + below(3);
+  void add_args(spec::SeccompRule& rule, ProfileKind kind) {
+    static constexpr const char* kOps[] = {"EQ", "EQ", "NE", "MASKED_EQ", "LT", "LE", "GE", "GT"};
+    const unsigned count = 1 + below(kind.conditions);
     for (unsigned i = 0; i < count; ++i)
-      rule.args.push_back(
-          {below(below(2) ? 2 : 6), value(), value(), cat("SCMP_CMP_", kOps[below(8)])});
+      rule.args.push_back({below(below(2) ? 2 : 6), value(), value(),
+                           cat("SCMP_CMP_", kOps[below(kind.equal_only ? 1 : 8)])});
   }
 
   std::mt19937_64 random_;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/plan/syscall_table_data.inc: one row per system call name, one column per ABI.
+"""Writes src/plan/syscall_table_data.h: one row per system call name, one column per ABI.
 
 Sources, in this order:
   x86_64, i386, x32  the kernel's uapi headers of this machine (asm/unistd_{64,32,x32}.h)
@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 
-OUTPUT = "src/plan/syscall_table_data.inc"
+OUTPUT = "src/plan/syscall_table_data.h"
 ARM = 0x40000028
 
 # First kernel in which the number means this: Linux 6.5 (cachestat) to 6.18.
@@ -42,6 +42,30 @@ IPC = {
 
 ARM_ONLY = ["breakpoint", "cacheflush", "usr26", "usr32", "set_tls", "get_tls",
             "arm_fadvise64_64", "arm_sync_file_range", "sync_file_range2"]
+
+HEAD = """\
+// Made by tools/generate_syscall_table.py; do not edit. Only for syscall_table.cc.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace caisson::plan {
+
+struct SyscallRow {  // numbers are -1 where an ABI has no such call
+  std::string_view name;
+  std::int32_t x86_64, i386, x32, aarch64, arm, i386_multiplexed;
+};
+
+// clang-format off
+inline constexpr SyscallRow kSyscallRows[] = {
+"""
+TAIL = """\
+};
+// clang-format on
+
+}  // namespace caisson::plan
+"""
 
 NOT_CALLS = {"syscalls", "arch_specific_syscall", "Linux"}
 
@@ -105,10 +129,10 @@ def main():
         if max(numbers) >= 0 or multiplexed:
             rows.append((name, numbers, multiplexed))
     with open(OUTPUT, "w", encoding="ascii") as out:
-        out.write("// Made by tools/generate_syscall_table.py; do not edit.\n")
-        out.write("// name, x86_64, i386, x32, aarch64, arm, i386 multiplexed call; -1: none.\n")
+        out.write(HEAD)
         for name, numbers, multiplexed in rows:
-            out.write("{\"%s\", %s, %d},\n" % (name, ", ".join(map(str, numbers)), multiplexed))
+            out.write("    {\"%s\", %s, %d},\n" % (name, ", ".join(map(str, numbers)), multiplexed))
+        out.write(TAIL)
     print(f"{OUTPUT}: {len(rows)} names", file=sys.stderr)
 
 

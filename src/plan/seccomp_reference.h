@@ -158,8 +158,8 @@ class Interpreter {
 
   static std::vector<std::vector<spec::SeccompArg>> alternatives(
       std::vector<spec::SeccompArg> args) {
-    std::stable_sort(args.begin(), args.end(),
-                     [](const auto& a, const auto& b) { return a.index < b.index; });
+    std::sort(args.begin(), args.end(),
+              [](const auto& a, const auto& b) { return a.index < b.index; });
     bool repeats = false;
     for (std::size_t i = 1; i < args.size(); ++i)
       repeats = repeats || args[i].index == args[i - 1].index;

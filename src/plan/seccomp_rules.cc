@@ -66,7 +66,7 @@ bool comes_first(const SeccompAbiRule& a, const SeccompAbiRule& b) {
   for (std::size_t i = 0; i < std::min(a.count, b.count); ++i)
     if (int order = compare_conditions(a.conditions[i], b.conditions[i]); order != 0)
       return order < 0;
-  return a.count < b.count;
+  return a.count != b.count ? a.count < b.count : a.position < b.position;
 }
 
 bool same_conditions(const SeccompAbiRule& a, const SeccompAbiRule& b) {
@@ -198,7 +198,8 @@ std::optional<SeccompAbiRule> rule_for_abi(const SeccompProfileRule& rule, Regis
 }
 
 void order_rules(std::vector<SeccompAbiRule>& rules) {
-  std::stable_sort(rules.begin(), rules.end(), comes_first);
+  for (std::uint32_t i = 0; i < rules.size(); ++i) rules[i].position = i;
+  std::sort(rules.begin(), rules.end(), comes_first);
 }
 
 bool contradict(const std::vector<SeccompAbiRule>& rules) {

@@ -18,6 +18,7 @@ enum class RegisterWidth : std::uint8_t { k32, k64 };
 // A rule that can match, as one ABI sees it; conditions that always hold are gone.
 struct SeccompAbiRule {
   std::uint32_t action = 0;
+  std::uint32_t position = 0;  // among its call's rules; set by order_rules()
   std::uint8_t count = 0;
   std::array<SeccompCondition, 6> conditions;  // `count` of them, by rising argument
 };

@@ -3,16 +3,13 @@
 #include <algorithm>
 #include <iterator>
 
+#include "plan/syscall_table_data.h"
+
 namespace caisson::plan {
 
 namespace {
 
-struct Row {
-  std::string_view name;
-  std::int32_t x86_64, i386, x32, aarch64, arm, multiplexed;
-};
-
-constexpr SyscallEntry entry_of(const Row& row) {
+constexpr SyscallEntry entry_of(const SyscallRow& row) {
   SyscallEntry entry{};
   std::copy(row.name.begin(), row.name.end(), entry.text);
   entry.numbers[static_cast<int>(Abi::kX86_64)] = row.x86_64;
@@ -20,29 +17,26 @@ constexpr SyscallEntry entry_of(const Row& row) {
   entry.numbers[static_cast<int>(Abi::kX32)] = row.x32;
   entry.numbers[static_cast<int>(Abi::kAarch64)] = row.aarch64;
   entry.numbers[static_cast<int>(Abi::kArm)] = row.arm;
-  entry.i386_multiplexed = row.multiplexed;
+  entry.i386_multiplexed = row.i386_multiplexed;
   return entry;
 }
 
 struct Table {
-  static constexpr Row kRows[] = {
-#include "plan/syscall_table_data.inc"
-  };
-  SyscallEntry entries[std::size(kRows)];
+  SyscallEntry entries[std::size(kSyscallRows)];
 };
 
 constexpr Table make_table() {
   Table table{};
-  for (std::size_t i = 0; i < std::size(Table::kRows); ++i)
-    table.entries[i] = entry_of(Table::kRows[i]);
+  for (std::size_t i = 0; i < std::size(kSyscallRows); ++i)
+    table.entries[i] = entry_of(kSyscallRows[i]);
   return table;
 }
 
 constexpr Table kTable = make_table();
 
 constexpr bool rows_are_sorted() {
-  return std::is_sorted(std::begin(Table::kRows), std::end(Table::kRows),
-                        [](const Row& a, const Row& b) { return a.name < b.name; });
+  return std::is_sorted(std::begin(kSyscallRows), std::end(kSyscallRows),
+                        [](const SyscallRow& a, const SyscallRow& b) { return a.name < b.name; });
 }
 static_assert(rows_are_sorted(), "find_syscall() searches by halves");
 

@@ -1,6 +1,7 @@
 #include "formats/json.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "formats/utf8.h"
@@ -20,14 +21,14 @@ constexpr bool is_plain(char c) {
 
 constexpr std::uint64_t each_byte(unsigned char byte) { return 0x0101010101010101u * byte; }
 
-// Whether all of eight characters are plain. The tests are exact as a whole, not for single bytes:
-// a borrow can only start at a byte that is not plain itself.
-constexpr bool all_plain(std::uint64_t word) {
+// Marks, in the high bit of its byte, the first of eight characters that is not plain; what is
+// marked above it means nothing, because the subtractions borrow. Zero: all are plain.
+constexpr std::uint64_t not_plain(std::uint64_t word) {
   constexpr auto kOnes = each_byte(1), kHigh = each_byte(0x80);
   auto below_blank = word - each_byte(0x20);
   auto quote = (word ^ each_byte('"')) - kOnes;
   auto backslash = (word ^ each_byte('\\')) - kOnes;
-  return ((word | below_blank | quote | backslash) & kHigh) == 0;
+  return (word | below_blank | quote | backslash) & kHigh;
 }
 
 // The first place at or after `from` whose character is not plain.
@@ -35,7 +36,10 @@ std::size_t skip_plain(std::string_view text, std::size_t from) {
   while (from + 8 <= text.size()) {
     std::uint64_t word;
     std::memcpy(&word, text.data() + from, sizeof word);
-    if (!all_plain(word)) break;
+    if (auto marks = not_plain(word); marks != 0) {
+      if constexpr (std::endian::native != std::endian::little) break;
+      return from + static_cast<std::size_t>(std::countr_zero(marks)) / 8;
+    }
     from += 8;
   }
   while (from < text.size() && is_plain(text[from])) ++from;
@@ -47,7 +51,7 @@ constexpr bool is_low_surrogate(std::uint32_t unit) { return unit >= 0xdc00 && u
 
 }  // namespace
 
-void JsonReader::skip_blanks() {
+void JsonReader::skip_more_blanks() {
   while (at_ < text_.size() && is_blank(text_[at_])) ++at_;
 }
 
@@ -73,7 +77,7 @@ Result<> JsonReader::enter(char opening, std::string_view expected) {
   skip_blanks();
   value_ = at_;
   if (current() != opening) [[unlikely]] {
-    TRY(peek_kind());
+    (void)TRY(peek_kind());
     return std::unexpected(wrong_kind(expected));
   }
   if (depth_ == kMaxDepth) [[unlikely]] {
@@ -144,7 +148,7 @@ Result<std::string_view> JsonReader::read_string() {
   value_ = at_;
   if (current() == '"') [[likely]]
     return scan_string(string_scratch_);
-  TRY(peek_kind());
+  (void)TRY(peek_kind());
   return std::unexpected(wrong_kind("a string"));
 }
 
@@ -160,7 +164,7 @@ Result<bool> JsonReader::skip_null() {
   skip_blanks();
   if (current() != 'n') return false;
   value_ = at_;
-  TRY(scan_literal());
+  (void)TRY(scan_literal());
   return true;
 }
 
@@ -235,7 +239,7 @@ Result<> JsonReader::skip_one() {
     case JsonKind::kString: TRY(scan_string(string_scratch_)); break;
     case JsonKind::kNumber: TRY(scan_number()); break;
     case JsonKind::kBool:
-    case JsonKind::kNull: TRY(scan_literal()); break;
+    case JsonKind::kNull: (void)TRY(scan_literal()); break;
   }
   return {};
 }

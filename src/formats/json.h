@@ -63,6 +63,9 @@ class JsonReader {
 
   // The view is good until the next string is read.
   Result<std::string_view> read_string();
+  // Whether a string that was read had no escapes: then it holds no control character, NUL
+  // included.
+  bool is_verbatim(std::string_view read) const { return read.data() != string_scratch_.data(); }
   Result<bool> read_bool();
   // An integer written as one: no fraction, no exponent, within the bounds.
   template <std::integral Int>
@@ -90,7 +93,10 @@ class JsonReader {
   };
 
   char current() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  void skip_blanks();
+  void skip_blanks() {
+    if (current() <= ' ') skip_more_blanks();
+  }
+  void skip_more_blanks();
   Result<> enter(char opening, std::string_view expected);
   void leave();
   // To the next member or element of the innermost frame: false when it ended.
@@ -110,7 +116,7 @@ class JsonReader {
 
   std::string describe_value() const;
   Error wrong_kind(std::string_view expected) const;
-  Error range_error(std::string_view token, std::string min, std::string max) const;
+  Error range_error(std::string_view token, const std::string& min, const std::string& max) const;
   Error syntax_error(std::string_view expected) const;
   Error error_at(std::size_t offset, std::string cause) const;
   std::string place(std::size_t offset) const;
@@ -119,7 +125,7 @@ class JsonReader {
   std::size_t at_ = 0;
   std::size_t value_ = 0;  // start of the value read or left last
   std::size_t depth_ = 0;
-  std::array<Frame, kMaxDepth> frames_;
+  std::array<Frame, kMaxDepth> frames_{};
   std::string key_scratch_, string_scratch_;
 };
 

@@ -90,7 +90,8 @@ Error JsonReader::wrong_kind(std::string_view expected) const {
   return error(cat("expected ", expected, ", found ", describe_value()));
 }
 
-Error JsonReader::range_error(std::string_view token, std::string min, std::string max) const {
+Error JsonReader::range_error(std::string_view token, const std::string& min,
+                              const std::string& max) const {
   return error(cat(shortened(token, 40), " is out of range: allowed are ", min, " to ", max));
 }
 

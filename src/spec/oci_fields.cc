@@ -7,7 +7,7 @@ namespace caisson::spec {
 namespace {
 
 Result<> refuse_nul(const JsonReader& json, std::string_view text) {
-  if (text.find('\0') != std::string_view::npos) [[unlikely]] {
+  if (!json.is_verbatim(text) && text.find('\0') != std::string_view::npos) [[unlikely]] {
     return std::unexpected(json.error("a NUL character is not allowed here"));
   }
   return {};

@@ -29,7 +29,7 @@ void expect_refusals(std::initializer_list<Refused> cases) {
 }
 
 TEST(OciRefusals, OfVersions) {
-  const Refused kCases[] = {
+  const Refused cases[] = {
       {"", "config.json:1:1: expected a value, found the end"},
       {"[]", "config.json:1:1: expected an object, found an array"},
       {"{}", "config.json:1:1: the field \"ociVersion\" is missing"},
@@ -54,7 +54,7 @@ TEST(OciRefusals, OfVersions) {
       {"{\"ociVersion\": \"1.3.0\"} x",
        "config.json:1:25: expected nothing after the JSON value, found \"x\""},
   };
-  for (const auto& [text, message] : kCases) EXPECT_EQ(message_of(text), message) << text;
+  for (const auto& [text, message] : cases) EXPECT_EQ(message_of(text), message) << text;
 }
 
 TEST(OciRefusals, OfTheTopLevel) {

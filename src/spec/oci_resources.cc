@@ -55,12 +55,14 @@ static Result<> read_value(JsonReader& json, DeviceRule& out) {
 
 // Engines write "leave alone" as -1 in 64 bits.
 static Result<> read_swappiness(JsonReader& json, MemoryResources& out) {
-  TRY(read_value(json, out.swappiness));
-  if (out.swappiness == std::numeric_limits<std::uint64_t>::max()) out.swappiness.reset();
-  if (out.swappiness > 100) {
-    return std::unexpected(
-        json.error(cat(*out.swappiness, " is out of range: allowed are 0 to 100")));
+  constexpr auto kUnset = std::numeric_limits<std::uint64_t>::max();
+  auto value = TRY(json.read_int<std::uint64_t>());
+  out.swappiness.reset();
+  if (value == kUnset) return {};
+  if (value > 100) {
+    return std::unexpected(json.error(cat(value, " is out of range: allowed are 0 to 100")));
   }
+  out.swappiness = value;
   return {};
 }
 

@@ -19,7 +19,7 @@ inline std::string test_text(std::string_view name) {
   if (file == nullptr) return text;
   char buffer[4096];
   while (auto got = std::fread(buffer, 1, sizeof buffer, file)) text.append(buffer, got);
-  std::fclose(file);
+  (void)std::fclose(file);
   return text;
 }
 

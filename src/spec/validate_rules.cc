@@ -20,9 +20,11 @@ Result<> check_memory(const MemoryResources& memory, const Place& place) {
   return {};
 }
 
-Result<> check_weight(std::optional<std::uint16_t> weight, const Place& place) {
-  if (weight.value_or(0) == 0 || (*weight >= kLowestWeight && *weight <= kHighestWeight)) return {};
-  return place.refuse(*weight, " is out of range: allowed are ", kLowestWeight, " to ",
+// Zero is the same as absent.
+Result<> check_weight(std::optional<std::uint16_t> given, const Place& place) {
+  const auto weight = given.value_or(0);
+  if (weight == 0 || (weight >= kLowestWeight && weight <= kHighestWeight)) return {};
+  return place.refuse(weight, " is out of range: allowed are ", kLowestWeight, " to ",
                       kHighestWeight);
 }
 

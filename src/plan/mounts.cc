@@ -377,6 +377,8 @@ Result<> add_mount(const Input& in, const NamespacePlan& namespaces, const spec:
 Result<MountPlan> plan_mounts(const Input& in, const NamespacePlan& namespaces) {
   MountPlan plan;
   std::vector<MountStep> final_steps;
+  constexpr std::size_t kUsualExtras = 32;  // devices, links, masks
+  plan.steps.reserve(in.spec.mounts.size() + kUsualExtras);
   MountSink sink{plan.steps, final_steps};
   plan.root = TRY(plan_root(in));
   if (plan.root.machine_view) TRY(add_machine_view(in, namespaces, plan, sink));

@@ -98,7 +98,7 @@ ErrnoOr<> make_parent(const std::string& path, const plan::CgroupDirectory& step
   // Never the mount point itself: made in what stands around it, it would be no cgroup.
   if (path.size() <= step.mount_point.size()) return std::unexpected(Errno{ENOENT});
   auto made = sys::mkdirat(sys::kCwd, path.c_str(), 0755);
-  if (!made && made.error().value == ENOENT) {
+  if (!made && is_gone(made.error())) {
     TRY(make_parent(split_path(path).first, step));
     made = sys::mkdirat(sys::kCwd, path.c_str(), 0755);
   }
@@ -117,8 +117,9 @@ ErrnoOr<> make_directory(const Target& target) {
   constexpr int kAttempts = 16;
   for (int attempt = 0;; ++attempt) {
     auto made = sys::mkdirat(sys::kCwd, target.path.c_str(), 0755);
-    if (made || made.error().value != ENOENT || attempt == kAttempts) return made;
-    TRY(make_parent(split_path(target.path).first, *target.step));
+    if (made || !is_gone(made.error()) || attempt == kAttempts) return made;
+    auto parent = make_parent(split_path(target.path).first, *target.step);
+    if (!parent && !is_gone(parent.error())) return parent;
   }
 }
 
@@ -193,26 +194,19 @@ Error write_error(Errno error, const Target& target, const plan::CgroupWrite& wr
   return write.field.empty() ? std::move(result) : std::move(result).where(write.field);
 }
 
-// Writes the file or its alternative; `tried` is what the answer is about.
-ErrnoOr<> write_limit(const std::string& path, const plan::CgroupWrite& write,
-                      plan::CgroupWrite& tried) {
-  auto written = write_control(path, write.file, write.value);
-  if (written || written.error().value != ENOENT || write.alternative_file.empty()) return written;
-  written = write_control(path, write.alternative_file, write.alternative_value);
-  if (!written && written.error().value != ENOENT) {
-    tried.file = write.alternative_file;
-    tried.value = write.alternative_value;
-  }
-  return written;
-}
-
 Result<> apply_writes(const Target& target) {
   for (const auto& write : target.step->writes) {
-    plan::CgroupWrite tried = write;
-    auto written = write_limit(target.path, write, tried);
-    if (written) continue;
-    if (write.optional && is_tolerated(written.error().value)) continue;
-    return std::unexpected(write_error(written.error(), target, tried));
+    auto written = write_control(target.path, write.file, write.value);
+    plan::CgroupWrite tried;
+    if (!written && written.error().value == ENOENT && !write.alternative_file.empty()) {
+      tried.file = write.alternative_file;
+      tried.value = write.alternative_value;
+      tried.field = write.field;
+      written = write_control(target.path, tried.file, tried.value);
+    }
+    if (written || (write.optional && is_tolerated(written.error().value))) continue;
+    return std::unexpected(
+        write_error(written.error(), target, tried.file.empty() ? write : tried));
   }
   return {};
 }

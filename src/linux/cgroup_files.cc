@@ -27,8 +27,6 @@ ErrnoOr<std::vector<std::string>> nested_names(FdRef dir) {
   return names;
 }
 
-bool is_gone(Errno error) { return error.value == ENOENT || error.value == ENODEV; }
-
 ErrnoOr<Fd> open_directory(FdRef dir, const char* name) {
   return sys::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
@@ -160,6 +158,7 @@ Result<std::size_t> signal_members(const plan::CgroupLocations& cgroups, int sig
   };
   const std::vector<int> members = TRY(cgroup_processes(cgroups));
   const int self = sys::getpid();
+  Result<> outcome;
   for (std::size_t at = 0; at < members.size(); at += kSignalBatch) {
     auto batch = std::span(members).subspan(at, std::min(kSignalBatch, members.size() - at));
     std::vector<Target> targets;
@@ -174,14 +173,14 @@ Result<std::size_t> signal_members(const plan::CgroupLocations& cgroups, int sig
     for (const Target& target : targets) {
       if (!std::ranges::binary_search(present, target.pid)) continue;
       auto sent = sys::pidfd_send_signal(target.pidfd, signal);
-      if (!sent && sent.error().value != ESRCH) {
-        return std::unexpected(Error(sent.error())
-                                   .doing("send signal ", signal, " to process ", target.pid)
-                                   .cure("Run as the user who started the container, or as root.")
-                                   .code("cgroup.kill"));
-      }
+      if (sent || sent.error().value == ESRCH || !outcome) continue;
+      outcome = std::unexpected(Error(sent.error())
+                                    .doing("send signal ", signal, " to process ", target.pid)
+                                    .cure("Run as the user who started the container, or as root.")
+                                    .code("cgroup.kill"));
     }
   }
+  TRY(std::move(outcome));
   return members.size();
 }
 

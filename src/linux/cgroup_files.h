@@ -1,6 +1,8 @@
 // Control files of one cgroup directory: what cgroup*.cc have in common. Not for other files.
 #pragma once
 
+#include <errno.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <optional>
@@ -26,6 +28,9 @@ template <typename Range, typename Value>
 bool contains(const Range& range, const Value& value) {
   return std::ranges::find(range, value) != std::ranges::end(range);
 }
+
+// The cgroup was removed: ENOENT by its path, ENODEV on the way there or by a descriptor.
+inline bool is_gone(Errno error) { return error.value == ENOENT || error.value == ENODEV; }
 
 // "pids" in "cpu,pids".
 bool lists_controller(std::string_view controllers, std::string_view name);
@@ -53,6 +58,7 @@ void sort_unique(std::vector<int>& ids);
 ErrnoOr<> remove_nested_cgroups(FdRef dir, const Deadline& deadline);
 
 // Sends a signal to the processes of the cgroups, never to the caller. Returns how many there were.
+// One that can't be signalled does not spare the others.
 Result<std::size_t> signal_members(const plan::CgroupLocations& cgroups, int signal);
 
 // The permission, absence or read-only state that makes a hierarchy unusable for us as a whole.

@@ -79,7 +79,7 @@ Result<CgroupSet> open_cgroups(const plan::CgroupLocations& cgroups, int init_pi
   for (const auto& location : cgroups) {
     std::string directory = location.directory;
     auto opened = open_location(directory, location.v2);
-    const bool gone = !opened && opened.error().value == ENOENT;
+    const bool gone = !opened && is_gone(opened.error());
     if (gone || (opened && !takes_processes(directory, location.v2))) {
       std::string present = init.directory(location);
       if (!present.empty() && present != directory) {

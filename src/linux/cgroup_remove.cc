@@ -87,7 +87,7 @@ Result<> remove_used(FdRef parent, const std::string& name, const std::string& d
   for (;;) {
     TRY(kill_members(directory, fs == CgroupFs::kV2));
     auto nested = remove_nested_cgroups(*opened, deadline);
-    if (!nested && nested.error().value != ETIMEDOUT && nested.error().value != ENOENT) {
+    if (!nested && nested.error().value != ETIMEDOUT && !is_gone(nested.error())) {
       return std::unexpected(removal_error(nested.error(), directory));
     }
     auto removed = sys::unlinkat(parent, name.c_str(), AT_REMOVEDIR);

@@ -187,6 +187,29 @@ TEST_F(CgroupTest, ProcessesJoinEveryHierarchy) {
   FAIL() << "the process is not in all hierarchies";
 }
 
+TEST_F(CgroupTest, StartsAndRemovalsAtOnceDoNotTakeEachOthersParent) {
+  // Each removal is the last one now and then, and takes the parent along.
+  constexpr int kRounds = 200;
+  std::vector<Fd> children;
+  for (const char* name : {"one", "two"}) {
+    auto plan = this->plan(name);
+    auto child = sys::fork_with_pidfd();
+    ASSERT_TRUE(child);
+    for (int round = 0; child->pid == 0; ++round) {
+      if (round == kRounds) sys::exit_process(0);
+      RecordingUndoLog undo;
+      auto set = create_cgroups(plan, undo);
+      if (!set) sys::exit_process(1);
+      if (set->locations.size() != plan.directories.size()) sys::exit_process(2);
+      for (const auto& location : set->locations) {
+        if (!remove_cgroup(location.directory)) sys::exit_process(3);
+      }
+    }
+    children.push_back(std::move(child->pidfd));
+  }
+  for (const auto& child : children) EXPECT_EQ(sys::wait_pidfd(child)->shell_status(), 0);
+}
+
 TEST_F(CgroupTest, NewCpusetsCanTakeProcesses) {
   auto plan = this->plan("a/b/c");
   const auto* cpuset = find(plan, "cpuset");

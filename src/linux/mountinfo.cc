@@ -65,11 +65,12 @@ class Walk {
     for (const auto& info : mounts) {
       const bool known = std::ranges::binary_search(ids, info.mount.parent_id) &&
                          info.mount.parent_id != info.mount.id;
-      steps_.push_back(
-          {known ? info.mount.parent_id : kOutside, info.mount.mount_point, info.mount.id});
+      steps_.push_back({known ? info.mount.parent_id : kOutside, info.mount.mount_point,
+                        info.mount.id, steps_.size()});
     }
-    // Of two on the same parent and place the later is on top; stable, so that it stays the last.
-    std::ranges::stable_sort(steps_, {}, &Step::key);
+    // Of two on the same parent and place the later is on top, and must stay the last.
+    std::ranges::sort(steps_, {},
+                      [](const Step& step) { return std::pair(step.key(), step.order); });
   }
 
   // The mount that is seen at `path`.
@@ -89,6 +90,7 @@ class Walk {
     int parent;
     std::string_view place;
     int id;
+    std::size_t order;
     std::pair<int, std::string_view> key() const { return {parent, place}; }
   };
 

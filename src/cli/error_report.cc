@@ -26,10 +26,17 @@ void to_stderr(std::string_view text) { (void)sys::write_all(FdRef(STDERR_FILENO
 
 }  // namespace
 
+std::string message_of(const Error& error) {
+  std::string cause = error.cause();
+  bool said = !error.step().empty() && error.doing().empty() && error.where().empty() &&
+              cause.starts_with(cat(error.step(), ": "));
+  return said ? cause : error.message();
+}
+
 std::string error_text(std::string_view program, const Error& error) {
   // Errors of the command line begin with the command as it was called.
   bool named = error.step().empty() && error.doing().starts_with(cat(program, " "));
-  std::string out = cat(named ? "" : program, named ? "" : ": ", error.message(), "\n");
+  std::string out = cat(named ? "" : program, named ? "" : ": ", message_of(error), "\n");
   if (!error.cure().empty()) append(out, "  cure: ", error.cure(), "\n");
   return out;
 }
@@ -58,7 +65,7 @@ std::string error_json(std::string_view message, const Error& error, std::int64_
 
 void Reporter::failure(const Error& error, std::string_view prefix) const {
   std::int64_t now = realtime_ns();
-  std::string message = cat(prefix, error.message());
+  std::string message = cat(prefix, message_of(error));
   bool logged = false;
   if (!log_path.empty()) {
     logged = append_to_log(log_path, format == LogFormat::kJson ? error_json(message, error, now)

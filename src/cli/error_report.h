@@ -11,6 +11,9 @@ namespace caisson::cli {
 
 enum class LogFormat { kText, kJson };
 
+// Error::message(), without the step where the cause begins with it: `exec: "x": not found`.
+std::string message_of(const Error& error);
+
 // "caisson: step: doing: where: cause\n" and, when there is one, "  cure: ...\n".
 std::string error_text(std::string_view program, const Error& error);
 

@@ -35,6 +35,12 @@ TEST(ErrorReport, TheProgramIsNamedOnce) {
             "caisson run: bad\n");
 }
 
+TEST(ErrorReport, TheStepIsNotSaidTwice) {
+  Error error =
+      Error::with_cause(ENOENT, "exec: \"x\": executable file not found in $PATH").step("exec");
+  EXPECT_EQ(message_of(error), "exec: \"x\": executable file not found in $PATH");
+}
+
 TEST(ErrorReport, JsonIsOneLineWithEveryPart) {
   EXPECT_EQ(
       error_json("runc create failed: x", mount_error(), 1'700'000'000'123'456'789),

@@ -75,6 +75,27 @@ Result<container::RunResult> run_described(Session& session, const Described& de
   return result;
 }
 
+// Errors name the field of a description that nobody wrote: the option behind it is what helps.
+Error point_at_option(Error error) {
+  struct Origin {
+    std::string_view field, option;
+  };
+  constexpr Origin kOrigins[] = {
+      {"linux.resources.memory.swap", "--memory-swap"},
+      {"linux.resources.memory", "--memory"},
+      {"linux.resources.cpu", "--cpus"},
+      {"linux.resources.pids", "--pids"},
+      {"linux.seccomp", "--seccomp"},
+      {"process.cwd", "--workdir"},
+      {"process.user", "--user"},
+      {"hostname", "--hostname"},
+  };
+  for (const auto& origin : kOrigins) {
+    if (error.where().starts_with(origin.field)) return std::move(error).where(origin.option);
+  }
+  return error;
+}
+
 // Somebody who gave no name needs to be told one, and how to ask.
 void say_how_it_ended(const Context& context, const container::Exit& exit, const std::string& id,
                       bool kept) {
@@ -97,7 +118,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   session.show_timeline();
   if (!result) {
     context.failure_status = failure_status_of(result.error());
-    return std::unexpected(std::move(result).error());
+    return std::unexpected(point_at_option(std::move(result).error()));
   }
   if (detach) {
     TRY(print(cat(run.create.id, "\n")));

@@ -3,6 +3,7 @@
 #include "container/errors.h"
 #include "container/process.h"
 #include "container/repair.h"
+#include "spec/oci_config.h"
 #include "sys/file.h"
 #include "sys/process.h"
 
@@ -88,6 +89,13 @@ bool is_orphaned(const Container& container) {
 }
 
 Result<> refresh(Context& context, Container& container) { return examine(context, container); }
+
+Result<> read_spec(const Container& container, std::string_view text, spec::ContainerSpec& out) {
+  auto spec = spec::read_oci_config(text, container.state.bundle);
+  if (!spec) return std::unexpected(std::move(spec).error());
+  out = std::move(*spec);
+  return {};
+}
 
 Result<> save(const Container& container) { return save_state(container.folder, container.state); }
 

@@ -37,6 +37,9 @@ Result<Container> open_for_change(Context& context, std::string_view id);
 // Looks again at what is true now; state and exit are read anew.
 Result<> refresh(Context& context, Container& container);
 
+// Reads the configuration as it was at create. `text` is that of config.json.
+Result<> read_spec(const Container& container, std::string_view text, spec::ContainerSpec& out);
+
 // Saves the state (the lock is held).
 Result<> save(const Container& container);
 

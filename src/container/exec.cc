@@ -9,7 +9,6 @@
 #include "container/start_sequence.h"
 #include "container/user.h"
 #include "plan/compile.h"
-#include "spec/oci_config.h"
 #include "sys/file.h"
 #include "sys/socket.h"
 
@@ -126,7 +125,8 @@ struct Exec {
 
 Result<> make_plan(Context& context, Container& container, const ExecOptions& options, Exec& exec) {
   auto text = TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read config.json");
-  auto spec = TRY(spec::read_oci_config(text, container.state.bundle));
+  spec::ContainerSpec spec;
+  TRY(read_spec(container, text, spec));
   auto process = TRY(chosen_process(container, spec, options));
   TRY(check_terminal(options, process.terminal));
   plan::Options plan_options;

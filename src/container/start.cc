@@ -3,7 +3,6 @@
 #include "container/errors.h"
 #include "container/fault.h"
 #include "container/hooks.h"
-#include "spec/oci_config.h"
 #include "sys/file.h"
 #include "sys/process.h"
 
@@ -31,7 +30,8 @@ Result<> check_startable(const Container& container) {
 Result<> run_poststart_hooks(const Container& container) {
   auto text = TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read config.json");
   if (text.find("\"poststart\"") == text.npos) return {};
-  auto spec = TRY(spec::read_oci_config(text, container.state.bundle));
+  spec::ContainerSpec spec;
+  TRY(read_spec(container, text, spec));
   Snapshot snapshot{container.state, Status::kRunning, {}};
   return run_hooks(spec.hooks.poststart, "poststart", state_json(snapshot, ""));
 }

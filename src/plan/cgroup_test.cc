@@ -53,7 +53,7 @@ std::string refusal(const spec::Resources& resources, const HostFacts& host) {
 }
 
 spec::Resources memory(std::optional<std::int64_t> limit, std::optional<std::int64_t> swap) {
-  spec::Resources out;
+  spec::Resources out = no_limits();
   out.memory.emplace().limit = limit;
   out.memory->swap = swap;
   return out;
@@ -127,7 +127,7 @@ TEST(CgroupPlan, AControllerThatLivesInV2OfAHybridHostIsUsedThere) {
 }
 
 TEST(CgroupPlan, OnlyWhatALimitNeedsIsRequired) {
-  spec::Resources resources;
+  spec::Resources resources = no_limits();
   resources.pids_limit = 10;
   for (const CgroupDirectory& directory :
        compiled(limited(resources), root_host(CgroupMode::kV1)).directories) {
@@ -223,7 +223,7 @@ TEST(CgroupPlan, MemoryFieldsOfV1Only) {
 }
 
 TEST(CgroupPlan, CpuTime) {
-  spec::Resources resources;
+  spec::Resources resources = no_limits();
   resources.cpu.emplace().quota = 20000;
   resources.cpu->period = 50000;
   resources.cpu->burst = 1000;
@@ -243,7 +243,7 @@ TEST(CgroupPlan, CpuTime) {
 }
 
 TEST(CgroupPlan, AnIdleCgroupHasNoWeight) {
-  spec::Resources resources;
+  spec::Resources resources = no_limits();
   resources.cpu.emplace().idle = 1;
   resources.cpu->shares = 512;
   EXPECT_THAT(writes(resources, CgroupMode::kV2), ElementsAre("cpu.idle=1"));
@@ -252,7 +252,7 @@ TEST(CgroupPlan, AnIdleCgroupHasNoWeight) {
 }
 
 TEST(CgroupPlan, RealTimeLimitsExistInV1Only) {
-  spec::Resources resources;
+  spec::Resources resources = no_limits();
   resources.cpu.emplace().realtime_runtime = 900;
   resources.cpu->realtime_period = 1000;
   EXPECT_THAT(writes(resources, CgroupMode::kV1),
@@ -261,7 +261,7 @@ TEST(CgroupPlan, RealTimeLimitsExistInV1Only) {
 }
 
 TEST(CgroupPlan, ZeroProcessesIsALimitAndMinusOneIsNone) {
-  spec::Resources resources;
+  spec::Resources resources = no_limits();
   resources.pids_limit = 0;
   EXPECT_THAT(writes(resources, CgroupMode::kV2), ElementsAre("pids.max=0"));
   resources.pids_limit = -1;
@@ -269,7 +269,7 @@ TEST(CgroupPlan, ZeroProcessesIsALimitAndMinusOneIsNone) {
 }
 
 TEST(CgroupPlan, BlockIo) {
-  spec::Resources resources;
+  spec::Resources resources = no_limits();
   resources.block_io.emplace().weight_devices = {{8, 16, 500, {}}};
   resources.block_io->write_iops = {{8, 0, 0}};
   CgroupPlan plan = compiled(limited(resources), root_host(CgroupMode::kV2));
@@ -285,7 +285,7 @@ TEST(CgroupPlan, BlockIo) {
 }
 
 TEST(CgroupPlan, HugePagesNetworkAndRdma) {
-  spec::Resources resources;
+  spec::Resources resources = no_limits();
   resources.hugepage_limits = {{"1GB", 7}};
   resources.network.emplace().class_id = 0x100001;
   resources.network->priorities = {{"eth0", 5}};
@@ -322,7 +322,7 @@ TEST(CgroupPlan, TheUnifiedMapIsWrittenLastAndChecked) {
 }
 
 TEST(CgroupPlan, DevicesAreDeniedThenAllowedAndTheDefaultsAlwaysWork) {
-  spec::Resources resources;
+  spec::Resources resources = no_limits();
   resources.devices = {{false, 'a', {}, {}, ""}, {true, 'b', 8, {}, "r"}};
   CgroupPlan plan = compiled(limited(resources), root_host(CgroupMode::kV2));
   ASSERT_TRUE(plan.device_rules);

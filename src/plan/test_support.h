@@ -20,6 +20,10 @@ HostFacts root_host(CgroupMode mode);
 // User 1000 on a v2 host without delegated cgroups.
 HostFacts user_host();
 
+// Nothing set. Out of line: sanitized builds with GCC take the empty optionals of a local one for
+// uninitialized memory (-Wmaybe-uninitialized).
+spec::Resources no_limits();
+
 // A view of this machine running sh, as the command line asks for it; in a user namespace with one
 // id or without.
 spec::ContainerSpec view_spec(bool user_namespace);

@@ -88,6 +88,8 @@ spec::ContainerSpec rootless_spec() {
   return spec;
 }
 
+spec::Resources no_limits() { return {}; }
+
 HostFacts root_host(CgroupMode mode) {
   HostFacts host;
   host.privileged = true;

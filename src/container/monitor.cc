@@ -6,6 +6,7 @@
 #include "container/journal.h"
 #include "container/process.h"
 #include "container/repair.h"
+#include "container/supervisor.h"
 #include "sys/event.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxClients = 64;
 constexpr int kRetryMs = 20;          // for a lock that another command holds
+constexpr int kIdleMs = 1000;         // after which memory is given back
 constexpr int kHoldCheckMs = 60'000;  // whether the container whose layers we hold is still there
 // Places in the array of poll(2), before the clients.
 enum Slot : std::size_t { kInit, kSignals, kOut, kErr, kTerminal, kControl, kSlots };
@@ -57,8 +59,11 @@ void Monitor::wait_for_events() {
   fds_[kTerminal] = entry(watched_.terminal);
   fds_[kControl] = entry(watched_.control);
   for (const auto& client : clients_) fds_.push_back(entry(client.socket));
-  int timeout_ms = !exit_ ? -1 : cleaned_ ? kHoldCheckMs : kRetryMs;
-  (void)sys::poll(fds_, timeout_ms);
+  int timeout_ms = exit_ && !cleaned_ ? kRetryMs : !trimmed_ ? kIdleMs : exit_ ? kHoldCheckMs : -1;
+  auto ready = sys::poll(fds_, timeout_ms);
+  bool idle = ready && *ready == 0 && (!exit_ || cleaned_);
+  if (idle && !trimmed_) trim_memory();
+  trimmed_ = idle;
 }
 
 void Monitor::handle_events() {

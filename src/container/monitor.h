@@ -65,6 +65,7 @@ class Monitor {
   std::vector<pollfd> fds_;
   std::optional<Exit> exit_;
   bool cleaned_ = false;   // the end was noted and the cgroups are gone; only the layers are held
+  bool trimmed_ = false;   // nothing happened since memory was given back
   bool released_ = false;  // a command that removes the container wants us gone
 };
 

@@ -96,7 +96,6 @@ ErrnoOr<> become_daemon(int keep_fds) {
   (void)sys::send_message(report, answer);
   report.reset();
   if (!monitor) sys::exit_process(1);
-  trim_memory();
   monitor->run();
   sys::exit_process(0);
 }
@@ -108,7 +107,8 @@ Result<int> wait_for_daemon(const Context& context, FdRef report) {
     std::string_view text = message.data;
     if (text.empty()) {
       return std::unexpected(
-          Error::with_cause(EIO, "the supervisor was killed before the program ran")
+          Error::with_cause(EIO, "the supervisor was killed while it started the container")
+              .cure("look whether the container is there, and remove it if so")
               .code("supervisor.killed"));
     }
     char kind = text[0];

@@ -43,7 +43,8 @@ Result<Waiter> Waiter::begin(Context& context, std::string_view id) {
 Result<> Waiter::prepare() {
   container_ = TRY(look_at(context_, id_));
   control_.reset();
-  if (container_.exit || container_.status == Status::kStopped) return {};
+  // One that has stopped without an Exit has a supervisor that is about to note it.
+  if (container_.exit) return {};
   auto control = connect_control(container_.folder);
   if (!control) return {};
   ControlRequest request;
@@ -67,10 +68,16 @@ Result<Exit> Waiter::watch_init(int timeout_ms) {
   if (!TRY_CTX(sys::wait_readable(container_.init, timeout_ms), "wait for init")) {
     return std::unexpected(timed_out(id_));
   }
+  return ended();
+}
+
+// Init is gone: whoever watched it notes how, else the kernel may tell.
+Exit Waiter::ended() {
   if (container_.state.supervisor.pid != 0) {
     if (auto exit = published_exit(container_.folder)) return *exit;
   }
-  return collect_exit(container_.init, container_.state.init.pid);
+  if (container_.init.valid()) return collect_exit(container_.init, container_.state.init.pid);
+  return exit_of_ended(container_.state.init, container_.state.boot_id);
 }
 
 Result<Exit> Waiter::wait(int timeout_ms) {
@@ -84,7 +91,7 @@ Result<Exit> Waiter::wait(int timeout_ms) {
     } else if (container_.init.valid()) {
       return watch_init(left_ms);
     } else {
-      return exit_of_ended(container_.state.init, container_.state.boot_id);
+      return ended();
     }
   }
 }

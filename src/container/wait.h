@@ -23,6 +23,7 @@ class Waiter {
   // Nothing when the supervisor went away; then everything is prepared anew.
   Result<std::optional<Exit>> ask_supervisor(int timeout_ms);
   Result<Exit> watch_init(int timeout_ms);
+  Exit ended();
 
   Context& context_;
   std::string id_;

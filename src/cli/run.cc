@@ -59,7 +59,7 @@ Result<> check_terminal(const spec::RunOptions& options, bool detach) {
 }
 
 Result<container::RunResult> run_described(Session& session, const Described& described,
-                                           container::RunOptions& run) {
+                                           container::RunOptions& run, bool named) {
   std::string config = spec::write_oci_config(described.spec);
   run.create.id = described.options.id;
   run.create.spec = &described.spec;
@@ -67,6 +67,8 @@ Result<container::RunResult> run_described(Session& session, const Described& de
   run.create.cgroup_parent = "/caisson";
   auto result = container::run(session.containers(), run);
   const std::string& root = session.containers().root;
+  // Nobody can ask after a name that was never told.
+  if (!named) return result;
   if (result) {
     forget_failed_run(root, run.create.id);
   } else if (!result.error().code().starts_with("container.")) {
@@ -114,7 +116,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   TRY(check_terminal(described.options, detach));
   Session session = TRY(Session::open(context, true));
   if (context.reporter.quiet) session.containers().warn = nullptr;
-  auto result = run_described(session, described, run);
+  auto result = run_described(session, described, run, arguments.has("name"));
   session.show_timeline();
   if (!result) {
     context.failure_status = failure_status_of(result.error());

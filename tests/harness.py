@@ -18,7 +18,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
@@ -196,7 +195,8 @@ class TestCase(unittest.TestCase):
         # Orphans of whatever the test starts become children of this process, and so can be seen.
         _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.name = f"ct-{os.getpid()}-{next(_counter)}"
-        self.dir = os.path.join(tempfile.gettempdir(), self.name)
+        # Not in /tmp: a view of this machine has an empty one of its own.
+        self.dir = os.path.join("/var/tmp", self.name)
         os.mkdir(self.dir)
         os.chmod(self.dir, 0o755)
         self.state = os.path.join(self.dir, "state")
@@ -232,7 +232,13 @@ class TestCase(unittest.TestCase):
         def stop():
             if process.poll() is None:
                 process.kill()
-            process.communicate()
+            process.wait()
+            # Closed, not read to their end: a container that outlived caisson holds the other side.
+            for stream in (process.stdin, process.stdout, process.stderr):
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    pass
             self._background.discard(process.pid)
         self.addCleanup(stop)
         return process
@@ -329,7 +335,7 @@ class TestCase(unittest.TestCase):
         found += [f"cgroup {path}" for path in cgroup_directories(self.name)]
         if os.path.isdir(self.state):
             found += [f"state {os.path.join(self.state, name)}" for name in os.listdir(self.state)
-                      if not name.startswith(".")]
+                      if not name.startswith("@")]  # no container: "@failed" is for `caisson why`
         return found
 
     def _reap(self):

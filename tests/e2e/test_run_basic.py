@@ -9,13 +9,13 @@ import unittest
 import harness
 
 
-def processes_with(argument):
-    """Pids of processes that have exactly this argument."""
+def sleepers(seconds):
+    """Pids of the processes that run exactly `sleep SECONDS`."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
-                if argument.encode() in file.read().split(b"\0")[1:]:
+                if file.read() == f"sleep\0{seconds}\0".encode():
                     found.append(int(pid))
         except OSError:
             pass
@@ -55,10 +55,7 @@ class RunBasic(harness.TestCase):
     def test_a_kill_from_outside_gives_137(self):
         seconds = f"1000.{os.getpid()}"
         process = self.caisson_in_background("run", "--", "sleep", seconds)
-        own = processes_with("--root")
-        pid, = harness.wait_until(
-            lambda: [pid for pid in processes_with(seconds) if pid not in own and pid != process.pid],
-            "sleep runs")
+        pid, = harness.wait_until(lambda: sleepers(seconds), "sleep runs")
         os.kill(pid, signal.SIGKILL)
         self.assertEqual(harness.shell_status(process.wait(harness.TIMEOUT)), 128 + signal.SIGKILL)
 
@@ -75,7 +72,7 @@ class RunBasic(harness.TestCase):
         process = self.caisson_in_background("run", "--", "sh", "-c", f"echo ready; exec sleep {seconds}")
         self.assertEqual(process.stdout.readline(), "ready\n")
         process.kill()
-        harness.wait_until(lambda: not processes_with(seconds), "sleep ends with caisson", 5)
+        harness.wait_until(lambda: not sleepers(seconds), "sleep ends with caisson", 5)
         # What the killed one could not clean up, a later command does.
         self.assert_ok(self.run_command("true"))
 
@@ -128,7 +125,7 @@ class RunBasic(harness.TestCase):
     def test_leaves_no_background_process(self):
         seconds = f"3000.{os.getpid()}"
         self.assert_ok(self.run_command("sh", "-c", f"sleep {seconds} & exit 0"))
-        self.assertEqual(processes_with(seconds), [])
+        self.assertEqual(sleepers(seconds), [])
 
     def test_a_missing_command_is_127_and_named(self):
         done = self.run_command("no-such-command-here", "x")

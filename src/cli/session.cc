@@ -2,11 +2,22 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "cli/caller.h"
 #include "cli/state_root.h"
 #include "sys/tty.h"
 
 namespace caisson::cli {
+namespace {
+
+// For tests: the step at which this process kills itself.
+std::string fault_from_environment() {
+  const char* step = std::getenv("CAISSON_FAULT");
+  return step == nullptr ? std::string() : std::string(step);
+}
+
+}  // namespace
 
 Result<Session> Session::open(const Context& context, bool make_root) {
   if (make_root || context.default_root) TRY(prepare_state_root(context));
@@ -22,7 +33,7 @@ Result<Session> Session::open(const Context& context, bool make_root) {
       .timeline = session.timeline_.get(),
       .warn = {},
       .lock_timeout_ms = 10'000,
-      .fault_step = {},
+      .fault_step = fault_from_environment(),
   });
   // A program's own error output stays its own where nobody looks on.
   bool shown = context.debug || sys::is_terminal(FdRef(STDERR_FILENO));

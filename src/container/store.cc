@@ -19,6 +19,7 @@ constexpr const char* kExitFile = "exit";
 constexpr const char* kLockFile = "lock";
 constexpr std::size_t kMaxId = 255;
 constexpr int kClaimAttempts = 8;
+constexpr int kRemoveAttempts = 8;
 
 bool is_id_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -35,8 +36,10 @@ std::string passing_name(std::string_view what) {
   return cat("~", what, "-", sys::getpid(), "-", monotonic_ns());
 }
 
-ErrnoOr<Fd> open_lock_file(FdRef dir) {
-  return sys::openat(dir, kLockFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+// `create`: O_CREAT in folders that have no owner yet. Everywhere else the missing file says that
+// the folder is being removed, and a new one would be in the way of that.
+ErrnoOr<Fd> open_lock_file(FdRef dir, int create = 0) {
+  return sys::openat(dir, kLockFile, O_RDWR | O_NOFOLLOW | create, 0600);
 }
 
 ErrnoOr<> write_new(FdRef dir, const char* name, std::string_view data) {
@@ -50,7 +53,7 @@ ErrnoOr<Claim> fill(FdRef root, const std::string& name, const State& state,
   Claim claim;
   TRY(sys::mkdirat(root, name.c_str(), 0700));
   claim.folder.dir = TRY(sys::openat(root, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  Fd file = TRY(open_lock_file(claim.folder.dir));
+  Fd file = TRY(open_lock_file(claim.folder.dir, O_CREAT));
   if (!TRY(sys::try_lock(file))) return std::unexpected(Errno{ENOENT});
   claim.lock = Lock(std::move(file));
   TRY(write_new(claim.folder.dir, kConfigFile, config));
@@ -200,8 +203,14 @@ Result<> remove_folder(const Context& context, const Folder& folder) {
   auto renamed = sys::renameat(root, folder.id.c_str(), root, name.c_str());
   if (!renamed && renamed.error().value == ENOENT) return {};
   if (!renamed) return std::unexpected(Error(renamed.error()).doing("remove ", folder.path));
-  TRY_CTX(sys::remove_tree(root, name.c_str()), "remove ", context.root, "/", name);
-  return {};
+  // A sweep that meets the half-removed folder helps: it may be there first, or put a lock in it.
+  int error = ENOTEMPTY;
+  for (int i = 0; i < kRemoveAttempts && error == ENOTEMPTY; ++i) {
+    auto removed = sys::remove_tree(root, name.c_str());
+    error = removed ? 0 : removed.error().value;
+  }
+  if (error == 0 || error == ENOENT) return {};
+  return std::unexpected(Error(Errno{error}).doing("remove ", context.root, "/", name));
 }
 
 void sweep(const Context& context) {
@@ -215,7 +224,7 @@ void sweep(const Context& context) {
     if (!dir) continue;
     // No lock file yet: made just now, or left by a kill between two calls. The owner of a new one
     // copes with its removal.
-    auto file = open_lock_file(*dir);
+    auto file = open_lock_file(*dir, O_CREAT);
     if (file && sys::try_lock(*file).value_or(false)) (void)sys::remove_tree(*root, name.c_str());
   }
 }

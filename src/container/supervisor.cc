@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "container/errors.h"
 #include "container/start_sequence.h"
 #include "sys/event.h"
@@ -172,12 +173,17 @@ Result<int> start_daemon(Context& context, const DaemonMain& main, int keep_fds)
 }
 
 Result<RunResult> run_supervised(Context& context, const RunOptions& options) {
+  auto begin = realtime_ns();
   auto pid = start_daemon(
       context, [&](Context& inner) { return run_in_daemon(inner, options); },
       options.create.preserve_fds);
   if (pid) return RunResult{*pid, {}};
-  // Looking at what a killed supervisor left removes it.
-  if (pid.error().code() == "supervisor.killed") (void)query(context, options.create.id);
+  if (pid.error().code() == "supervisor.killed") {
+    // Looking at what it left removes a half-made container, and gives one that runs another
+    // supervisor.
+    auto left = query(context, options.create.id);
+    if (left && left->state.created >= begin) return RunResult{left->pid(), {}};
+  }
   return std::unexpected(std::move(pid).error());
 }
 

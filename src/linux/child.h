@@ -100,7 +100,7 @@ struct ChildContext {
   bool user_namespace = false;    // a new or joined one: children of its root
   bool sources_by_child = false;  // bind sources could not be opened by the parent
 
-  int sync_fd = -1;      // our end of the conversation with the parent
+  int parent_fd = -1;    // the parent's end of the conversation: with it open we'd miss its death
   int report_fd = -1;    // the launcher's stream of LaunchReport
   int start_fd = -1;     // listening socket for the launcher, or -1
   int launcher_fd = -1;  // sealed memfd with the launcher

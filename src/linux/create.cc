@@ -53,6 +53,7 @@ Result<> prepare_context(Start& start) {
   context.want_layers = start.request.want_layers;
   context.state_dir = start.request.state_dir_path.c_str();
   start.sockets = TRY_CTX(sys::socket_pair(), "make a socket pair");
+  context.parent_fd = start.sockets.first.number();
   context.report_fd = start.sockets.second.number();
   return {};
 }

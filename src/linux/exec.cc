@@ -77,6 +77,7 @@ Result<> prepare(Exec& exec) {
   context.preserve_fds = exec.request.preserve_fds;
   context.new_session = exec.request.process->terminal || exec.request.new_session;
   exec.sockets = TRY_CTX(sys::socket_pair(), "make a socket pair");
+  context.parent_fd = exec.sockets.first.number();
   context.report_fd = exec.sockets.second.number();
   return {};
 }

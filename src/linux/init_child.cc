@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 #include "base/clock.h"
 #include "linux/child.h"
@@ -80,8 +81,16 @@ void reset_signals() {
   }
 }
 
-ErrnoOr<> prepare(ChildContext& context) {
+// The parent's death ends us: by the signal, or, when it came before that, by the end of the
+// conversation.
+ErrnoOr<> die_with_parent(ChildContext& context) {
   TRY(sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  Fd(std::exchange(context.parent_fd, -1)).reset();
+  return {};
+}
+
+ErrnoOr<> prepare(ChildContext& context) {
+  TRY(die_with_parent(context));
   reset_signals();
   sys::raw(SYS_umask, 0);  // modes are exactly those of the plan
   if (context.new_session) TRY(sys::setsid());
@@ -329,11 +338,6 @@ constexpr Step kExecSteps[] = {
 
 // --- the intermediate process
 // -----------------------------------------------------------------------
-
-ErrnoOr<> die_with_parent(ChildContext&) {
-  TRY(sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
-  return {};
-}
 
 ErrnoOr<> enter_namespaces(ChildContext& context) {
   context.intermediate = false;  // these steps are its own

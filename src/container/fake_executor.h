@@ -24,6 +24,7 @@ class FakeExecutor : public plan::Executor {
   Result<> thaw(const plan::CgroupLocations& cgroups, int timeout_ms) override;
   Result<bool> frozen(const plan::CgroupLocations& cgroups) override;
   Result<plan::Stats> stats(const plan::CgroupLocations& cgroups) override;
+  std::uint64_t oom_kills(const plan::CgroupLocations& cgroups) override;
   Result<> undo(const plan::Undo& change) override;
 
   bool fail_create = false;

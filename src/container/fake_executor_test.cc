@@ -193,9 +193,11 @@ Result<bool> FakeExecutor::frozen(const plan::CgroupLocations& cgroups) {
 }
 Result<plan::Stats> FakeExecutor::stats(const plan::CgroupLocations& cgroups) {
   plan::Stats stats;
-  bool oom = sys::faccessat(sys::kCwd, marker(cgroups, "oom").c_str(), F_OK).has_value();
-  stats.oom_kills = oom ? 1 : 0;
+  stats.oom_kills = oom_kills(cgroups);
   return stats;
+}
+std::uint64_t FakeExecutor::oom_kills(const plan::CgroupLocations& cgroups) {
+  return sys::faccessat(sys::kCwd, marker(cgroups, "oom").c_str(), F_OK) ? 1 : 0;
 }
 Result<> FakeExecutor::undo(const plan::Undo& change) {
   TRY(sys::remove_tree(sys::kCwd, change.target.c_str()));

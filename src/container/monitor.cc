@@ -155,8 +155,7 @@ void Monitor::publish_exit() {
   read_output(watched_.err, "stderr");
   read_output(watched_.terminal, "stdout");
   Exit exit = collect_exit(watched_.init_pidfd, watched_.init.pid);
-  auto stats = context_.executor.stats(watched_.cgroups);
-  exit.oom = stats && stats->oom_kills.value_or(0) > 0;
+  exit.oom = context_.executor.oom_kills(watched_.cgroups) > 0;
   auto saved = save_exit(watched_.folder, exit);
   // A folder that was removed under our hands needs no note; a full disk leaves the answers below.
   (void)saved;

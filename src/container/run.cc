@@ -11,8 +11,7 @@ namespace {
 // What follows the end of a program in the foreground. Another command may be removing the
 // container.
 void finish(Context& context, Container& container, Exit& exit, bool remove) {
-  auto stats = context.executor.stats(container.state.cgroups);
-  exit.oom = stats && stats->oom_kills.value_or(0) > 0;
+  exit.oom = context.executor.oom_kills(container.state.cgroups) > 0;
   (void)save_exit(container.folder, exit);
   // A kept container keeps its cgroup too: engines read its figures after the end.
   if (!remove) return;

@@ -54,5 +54,7 @@ Result<> cgroup_thaw(const plan::CgroupLocations& cgroups, int timeout_ms);
 Result<bool> cgroup_frozen(const plan::CgroupLocations& cgroups);
 
 Result<plan::Stats> cgroup_stats(const plan::CgroupLocations& cgroups);
+// The OOM kills alone: one file is read.
+std::uint64_t cgroup_oom_kills(const plan::CgroupLocations& cgroups);
 
 }  // namespace caisson::linux

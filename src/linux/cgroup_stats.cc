@@ -146,4 +146,14 @@ Result<plan::Stats> cgroup_stats(const plan::CgroupLocations& cgroups) {
   return stats;
 }
 
+std::uint64_t cgroup_oom_kills(const plan::CgroupLocations& cgroups) {
+  for (const auto& cgroup : cgroups) {
+    if (!cgroup.v2 && cgroup.controllers != "memory") continue;
+    const char* file = cgroup.v2 ? "memory.events" : "memory.oom_control";
+    auto kills = keyed_number(file_text(cgroup.directory, file), "oom_kill");
+    if (kills) return *kills;
+  }
+  return 0;
+}
+
 }  // namespace caisson::linux

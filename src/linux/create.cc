@@ -194,10 +194,8 @@ Result<> spawn_init(Start& start) {
 
 Result<> converse(Start& start) {
   auto& request = start.request;
-  Conversation talk{&start.context, start.sockets.first.ref(), request.plan, [&start] {
-                      auto stats = cgroup_stats(start.cgroups.locations);
-                      return stats ? stats->oom_kills.value_or(0) : 0;
-                    }};
+  Conversation talk{&start.context, start.sockets.first.ref(), request.plan,
+                    [&start] { return cgroup_oom_kills(start.cgroups.locations); }};
   // Ours is the only other end: its closing must be seen when the child dies.
   start.sockets.second.reset();
   auto method = request.plan->namespaces.ids.method;

@@ -67,6 +67,9 @@ class LinuxExecutor final : public plan::Executor {
     return cgroup_thaw(cgroups, timeout_ms);
   }
   Result<bool> frozen(const CgroupLocations& cgroups) override { return cgroup_frozen(cgroups); }
+  std::uint64_t oom_kills(const CgroupLocations& cgroups) override {
+    return cgroup_oom_kills(cgroups);
+  }
   Result<plan::Stats> stats(const CgroupLocations& cgroups) override {
     return cgroup_stats(cgroups);
   }

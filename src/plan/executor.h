@@ -148,6 +148,9 @@ class Executor {
   virtual Result<> thaw(const CgroupLocations& cgroups, int timeout_ms) = 0;
   virtual Result<bool> frozen(const CgroupLocations& cgroups) = 0;
   virtual Result<Stats> stats(const CgroupLocations& cgroups) = 0;
+  // How many of its processes the kernel has killed for lack of memory; 0 where it can't be told.
+  // Much cheaper than stats().
+  virtual std::uint64_t oom_kills(const CgroupLocations& cgroups) = 0;
 
   // Takes back one registered change; succeeds when there is nothing (more) to take back.
   virtual Result<> undo(const Undo& change) = 0;

@@ -85,12 +85,21 @@ ErrnoOr<> write_control(FdRef dir, const char* path, std::string_view data) {
   return {};
 }
 
+// Puts `temporary` in the place of `path`. An exchange is as atomic as a rename over what is there,
+// and on ext4 it is a thousand times faster: a rename over a file makes it write the new content to
+// the disk at once (auto_da_alloc), and a later removal waits for that.
+static ErrnoOr<> replace(FdRef dir, const char* temporary, const char* path) {
+  constexpr unsigned kExchange = 2;  // RENAME_EXCHANGE
+  if (renameat(dir, temporary, dir, path, kExchange)) return unlinkat(dir, temporary);
+  return renameat(dir, temporary, dir, path);
+}
+
 ErrnoOr<> write_atomically(FdRef dir, const char* path, std::string_view data, std::uint32_t mode) {
   std::string temporary = cat(path, ".", call(SYS_getpid).value_or(0), ".tmp");
   auto written = [&]() -> ErrnoOr<> {
     Fd file = TRY(openat(dir, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
     TRY(write_all(file, data));
-    return renameat(dir, temporary.c_str(), dir, path);
+    return replace(dir, temporary.c_str(), path);
   }();
   if (!written) (void)unlinkat(dir, temporary.c_str());
   return written;

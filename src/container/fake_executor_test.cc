@@ -135,7 +135,7 @@ Result<plan::CreateResult> FakeExecutor::create(plan::CreateRequest& request) {
   result.init = TRY(handle_of(pid));
   result.cgroups = {{"", cgroup, true}};
   auto prepared = [&]() -> Result<> {
-    TRY(request.on_process(result.init));
+    TRY(request.on_process(result.init, result.cgroups));
     for (auto phase : {plan::HookPhase::kPrestart, plan::HookPhase::kCreateRuntime,
                        plan::HookPhase::kCreateContainer}) {
       TRY(request.run_hooks(phase, result.init));

@@ -154,8 +154,10 @@ Result<> make_console(Start& start) {
 
 // --- the process
 
-Result<> note_process(Start& start, const plan::ProcessHandle& process) {
+Result<> note_process(Start& start, const plan::ProcessHandle& process,
+                      const plan::CgroupLocations& cgroups) {
   start.container.state.init = {process.pid, process.start_time};
+  start.container.state.cgroups = cgroups;
   start.container.init = TRY_CTX(sys::dup_cloexec(process.pidfd), "duplicate a pidfd");
   TRY(save(start.container));
   fault_point(start.context, "create", "process");
@@ -195,8 +197,9 @@ Result<> execute(Start& start) {
   request.extra_env = start.options.extra_env;
   request.want_layers = on_machine_view(start) && start.run && *start.run != RunMode::kDetached;
   request.timeline = start.context.timeline;
-  request.on_process = [&](const plan::ProcessHandle& process) {
-    return note_process(start, process);
+  request.on_process = [&](const plan::ProcessHandle& process,
+                           const plan::CgroupLocations& cgroups) {
+    return note_process(start, process, cgroups);
   };
   request.run_hooks = [&](plan::HookPhase phase, const plan::ProcessHandle& process) {
     return run_create_hooks(start, phase, process);

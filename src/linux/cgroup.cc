@@ -154,7 +154,14 @@ bool is_tolerated(int errno_value) {
   }
 }
 
-Error write_error(Errno error, const Target& target, const plan::CgroupWrite& write) {
+// What limits are applied to.
+struct Limited {
+  const plan::CgroupDirectory& step;
+  const std::string& path;
+  const std::string& not_enabled;
+};
+
+Error write_error(Errno error, const Limited& target, const plan::CgroupWrite& write) {
   std::string cause, cure;
   const std::string controller(split_once(write.file, '.').first);
   switch (error.value) {
@@ -162,10 +169,10 @@ Error write_error(Errno error, const Target& target, const plan::CgroupWrite& wr
       cause = target.not_enabled.empty()
                   ? cat("this kernel has no ", write.file)
                   : cat("the controller is not enabled: ", target.not_enabled);
-      cure = target.step->v2 ? cat("Enable ", controller,
-                                   " in cgroup.subtree_control of the parents (systemd: "
-                                   "Delegate=yes), or leave the limit out.")
-                             : "Leave the limit out, or use a kernel that has it.";
+      cure = target.step.v2 ? cat("Enable ", controller,
+                                  " in cgroup.subtree_control of the parents (systemd: "
+                                  "Delegate=yes), or leave the limit out.")
+                            : "Leave the limit out, or use a kernel that has it.";
       break;
     case EINVAL:
     case ERANGE:
@@ -194,8 +201,8 @@ Error write_error(Errno error, const Target& target, const plan::CgroupWrite& wr
   return write.field.empty() ? std::move(result) : std::move(result).where(write.field);
 }
 
-Result<> apply_writes(const Target& target) {
-  for (const auto& write : target.step->writes) {
+Result<> apply_writes(const Limited& target) {
+  for (const auto& write : target.step.writes) {
     auto written = write_control(target.path, write.file, write.value);
     plan::CgroupWrite tried;
     if (!written && written.error().value == ENOENT && !write.alternative_file.empty()) {
@@ -232,15 +239,16 @@ Result<> open_target(Target& target, CgroupSet& set) {
   }
   set.held.push_back(*std::move(opened));
   set.locations.push_back({target.step->controllers, target.path, v2});
+  set.directories.push_back(target.step);
+  set.not_enabled.push_back(target.not_enabled);
   return {};
 }
 
-Result<> apply_devices(const plan::CgroupPlan& plan, const Targets& targets, const CgroupSet& set) {
+Result<> apply_devices(const plan::CgroupPlan& plan, const CgroupSet& set) {
   if (!plan.device_rules) return {};
-  for (const auto& target : targets) {
-    if (target.step->v2 || target.skipped) continue;
-    if (!lists_controller(target.step->controllers, "devices")) continue;
-    return apply_device_files(target.path, plan.devices);
+  for (const auto& location : set.locations) {
+    if (location.v2 || !lists_controller(location.controllers, "devices")) continue;
+    return apply_device_files(location.directory, plan.devices);
   }
   if (set.unified_fd >= 0) return set_device_program(FdRef(set.unified_fd), plan.devices);
   return std::unexpected(
@@ -251,7 +259,7 @@ Result<> apply_devices(const plan::CgroupPlan& plan, const Targets& targets, con
           .code("cgroup.devices"));
 }
 
-Result<CgroupSet> build(const plan::CgroupPlan& plan, Targets& targets) {
+Result<CgroupSet> build(Targets& targets) {
   CgroupSet set;
   for (Target& target : targets) {
     TRY(make(target));
@@ -260,11 +268,8 @@ Result<CgroupSet> build(const plan::CgroupPlan& plan, Targets& targets) {
       target.not_enabled = enable_controllers(target.path, target.step->mount_point,
                                               target.step->enable_controllers);
     }
-    TRY(apply_writes(target));
     TRY(open_target(target, set));
   }
-  auto devices = apply_devices(plan, targets, set);
-  if (!devices) return std::unexpected(std::move(devices).error().step("cgroup"));
   return set;
 }
 
@@ -276,11 +281,34 @@ void take_back(const Targets& targets) {
 
 }  // namespace
 
+Result<CgroupSet> make_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo) {
+  if (plan.directories.empty()) return CgroupSet{};
+  Targets targets = TRY(look(plan));
+  TRY(register_undo(targets, undo));
+  auto set = build(targets);
+  if (!set) take_back(targets);
+  return set;
+}
+
+Result<> limit_cgroups(const plan::CgroupPlan& plan, const CgroupSet& set) {
+  if (plan.directories.empty()) return {};
+  for (std::size_t i = 0; i < set.locations.size(); ++i) {
+    TRY(apply_writes({*set.directories[i], set.locations[i].directory, set.not_enabled[i]}));
+  }
+  auto devices = apply_devices(plan, set);
+  if (!devices) return std::unexpected(std::move(devices).error().step("cgroup"));
+  return {};
+}
+
 Result<CgroupSet> create_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo) {
   if (plan.directories.empty()) return CgroupSet{};
   Targets targets = TRY(look(plan));
   TRY(register_undo(targets, undo));
-  auto set = build(plan, targets);
+  auto set = build(targets);
+  if (set) {
+    auto limited = limit_cgroups(plan, *set);
+    if (!limited) set = std::unexpected(std::move(limited).error());
+  }
   if (!set) take_back(targets);
   return set;
 }

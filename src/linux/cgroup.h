@@ -25,11 +25,21 @@ struct CgroupSet {
   // Those of the plan's directories that exist: not required ones may have been refused.
   plan::CgroupLocations locations;
   std::vector<Fd> held;
+  // Per location: the plan's directory, and why controllers that it wants are missing (v2), if any.
+  std::vector<const plan::CgroupDirectory*> directories;
+  std::vector<std::string> not_enabled;
 };
 
-// Makes the directories of the plan, applies its limits and device rules, and opens what a process
-// needs to join. Everything that is made is in `undo` before; on failure it is removed again.
-// A cgroup that was there before is used when it is empty and not frozen, and is never removed.
+// Makes the directories of the plan and opens what a process needs to join. Everything that is made
+// is in `undo` before; on failure it is removed again. A cgroup that was there before is used when
+// it is empty and not frozen, and is never removed. The plan must outlive the set.
+Result<CgroupSet> make_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo);
+
+// Applies the plan's limits and device rules to what make_cgroups() made. A process may have joined
+// already (that is how a start overlaps the two), but must not run foreign code before.
+Result<> limit_cgroups(const plan::CgroupPlan& plan, const CgroupSet& set);
+
+// Both of the above, taken back together on failure.
 Result<CgroupSet> create_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo);
 
 // Opens a running container's cgroups for one more process. Where init has moved on within a

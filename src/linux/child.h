@@ -29,7 +29,7 @@ enum class ChildStep : std::int32_t {
   kIdMaps,
   kTimeNamespace,
   kBecomeRoot,
-  kCgroupNamespace,
+  kNamespaces,
   kLoopback,
   kRoot,
   kMounts,

@@ -18,7 +18,7 @@ constexpr std::string_view kStepNames[] = {
     "id-maps",
     "time-namespace",
     "become-root",
-    "cgroup-namespace",
+    "namespaces",
     "loopback",
     "root",
     "mounts",

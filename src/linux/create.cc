@@ -58,8 +58,8 @@ Result<> prepare_context(Start& start) {
   return {};
 }
 
-Result<> make_cgroups(Start& start) {
-  start.cgroups = TRY(create_cgroups(start.request.plan->cgroup, *start.request.undo));
+Result<> open_cgroup_directories(Start& start) {
+  start.cgroups = TRY(make_cgroups(start.request.plan->cgroup, *start.request.undo));
   start.context.cgroup_task_fds = start.cgroups.task_fds;
   start.context.cgroup_fd = start.cgroups.unified_fd;
   start.result.cgroups = start.cgroups.locations;
@@ -81,8 +81,8 @@ Result<> open_namespaces(Start& start) {
     if (!made) continue;
     // The cgroup namespace is rooted where the process is when it is made: after it joined its
     // cgroup.
-    if (step.kind == NamespaceKind::kCgroup)
-      context.unshare_flags = CLONE_NEWCGROUP;
+    if (step.kind == NamespaceKind::kCgroup || step.kind == NamespaceKind::kNetwork)
+      context.unshare_flags |= static_cast<unsigned>(clone_flag(step.kind));
     else if (step.kind == NamespaceKind::kTime)
       context.intermediate = true;
     else
@@ -192,45 +192,73 @@ Result<> spawn_init(Start& start) {
   return {};
 }
 
-Result<> converse(Start& start) {
-  auto& request = start.request;
-  Conversation talk{&start.context, start.sockets.first.ref(), request.plan,
-                    [&start] { return cgroup_oom_kills(start.cgroups.locations); }};
+Conversation talk_of(Start& start) {
+  return {&start.context, start.sockets.first.ref(), start.request.plan,
+          [&start] { return cgroup_oom_kills(start.cgroups.locations); }};
+}
+
+// From here on the child works beside us: what need not be done before it exists is done now.
+Result<> map_ids(Start& start) {
   // Ours is the only other end: its closing must be seen when the child dies.
   start.sockets.second.reset();
-  auto method = request.plan->namespaces.ids.method;
+  auto method = start.request.plan->namespaces.ids.method;
   if (method == plan::IdMapMethod::kDirect || method == plan::IdMapMethod::kHelpers) {
-    TRY(write_id_maps(start.process.pid(), request.plan->namespaces.ids));
-    TRY(say(talk, 'M'));
+    TRY(write_id_maps(start.process.pid(), start.request.plan->namespaces.ids));
+    TRY(say(talk_of(start), 'M'));
   }
-  if (start.context.intermediate) TRY(adopt_init(start, talk));
-  plan::ProcessHandle handle;
+  if (start.context.intermediate) return adopt_init(start, talk_of(start));
+  return {};
+}
+
+Result<> register_process(Start& start) {
+  plan::ProcessHandle& handle = start.result.init;
   handle.pid = start.process.pid();
   handle.start_time = TRY_CTX(sys::process_start_time(handle.pid), "identify the container's init");
   handle.pidfd = TRY_CTX(sys::dup_cloexec(start.process.pidfd()), "keep the init's pidfd");
-  if (request.on_process) TRY(request.on_process(handle));
+  if (start.request.on_process) TRY(start.request.on_process(handle, start.result.cgroups));
+  return {};
+}
+
+Result<> limit(Start& start) { return limit_cgroups(start.request.plan->cgroup, start.cgroups); }
+
+Result<> write_launch(Start& start) {
+  const auto& request = start.request;
   LaunchBlock block{&request.plan->process,
                     &request.plan->hooks.start_container,
                     {},
                     start.context.report_fd,
                     start.context.start_fd};
-  if (!block.hooks->empty() && request.hook_state) block.hook_state = request.hook_state(handle);
-  TRY(write_launch_block(start.launch_data, block));
-  const auto& hooks = request.plan->hooks;
-  if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty()) {
-    auto event = TRY(next_event(talk, start.process, kReadyTimeoutMs, &start.result.layers));
-    if (event != Event::kHooksWanted)
-      return std::unexpected(Error(Errno{EPROTO}).doing("run hooks"));
-    for (auto phase : {plan::HookPhase::kPrestart, plan::HookPhase::kCreateRuntime,
-                       plan::HookPhase::kCreateContainer}) {
-      TRY(request.run_hooks(phase, handle));
-    }
-    TRY(say(talk, 'C'));
+  if (!block.hooks->empty() && request.hook_state) {
+    block.hook_state = request.hook_state(start.result.init);
   }
+  return write_launch_block(start.launch_data, block);
+}
+
+Result<> run_hooks(Start& start) {
+  const auto& hooks = start.request.plan->hooks;
+  if (hooks.prestart.empty() && hooks.create_runtime.empty() && hooks.create_container.empty()) {
+    return {};
+  }
+  auto talk = talk_of(start);
+  auto event = TRY(next_event(talk, start.process, kReadyTimeoutMs, &start.result.layers));
+  if (event != Event::kHooksWanted) {
+    return std::unexpected(Error(Errno{EPROTO}).doing("run hooks"));
+  }
+  for (auto phase : {plan::HookPhase::kPrestart, plan::HookPhase::kCreateRuntime,
+                     plan::HookPhase::kCreateContainer}) {
+    TRY(start.request.run_hooks(phase, start.result.init));
+  }
+  return say(talk, 'C');
+}
+
+Result<> let_go(Start& start) {
+  auto talk = talk_of(start);
   TRY(say(talk, 'G'));
   auto event = TRY(next_event(talk, start.process, kReadyTimeoutMs, &start.result.layers));
-  bool expected = event == (request.wait_for_start ? Event::kWaiting : Event::kRunning);
-  if (!expected) return std::unexpected(Error(Errno{EPROTO}).doing("start the container's init"));
+  bool expected = event == (start.request.wait_for_start ? Event::kWaiting : Event::kRunning);
+  if (!expected) {
+    return std::unexpected(Error(Errno{EPROTO}).doing("start the container's init"));
+  }
   return {};
 }
 
@@ -241,12 +269,17 @@ struct ParentStep {
 
 constexpr ParentStep kSteps[] = {
     {"prepare", prepare_context},
-    {"cgroups", make_cgroups},
+    {"cgroups", open_cgroup_directories},
     {"open-namespaces", open_namespaces},
     {"open-sources", open_sources},
     {"launcher", open_launcher},
     {"clone", spawn_init},
-    {"converse", converse},
+    {"map-ids", map_ids},
+    {"register", register_process},
+    {"limits", limit},
+    {"launch-block", write_launch},
+    {"hooks", run_hooks},
+    {"ready", let_go},
 };
 
 }  // namespace
@@ -269,7 +302,7 @@ Result<CreateResult> create_container(CreateRequest& request) {
   }
   replay_times(*start.shared, request.timeline);
   start.result.notices = notices_of(*start.shared, *request.plan);
-  start.result.init = start.process.release();
+  start.process.release();
   return std::move(start.result);
 }
 

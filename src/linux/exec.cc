@@ -156,7 +156,12 @@ Result<plan::ProcessHandle> exec_in_container(ExecRequest& request) {
     if (!done) return std::unexpected(std::move(done).error().step(step.name));
   }
   replay_times(*exec.shared, request.timeline);
-  return exec.process.release();
+  plan::ProcessHandle handle;
+  handle.pid = exec.process.pid();
+  handle.start_time = sys::process_start_time(handle.pid).value_or(0);
+  exec.process.release();
+  handle.pidfd = exec.process.take_pidfd();
+  return handle;
 }
 
 }  // namespace caisson::linux

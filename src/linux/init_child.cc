@@ -176,7 +176,7 @@ ErrnoOr<> become_root(ChildContext& context) {
   return {};
 }
 
-ErrnoOr<> enter_cgroup_namespace(ChildContext& context) {
+ErrnoOr<> make_own_namespaces(ChildContext& context) {
   if (context.unshare_flags == 0) return {};
   return sys::unshare(context.unshare_flags);
 }
@@ -299,7 +299,7 @@ constexpr Step kInitSteps[] = {
     {ChildStep::kJoinNamespaces, join_namespaces},
     {ChildStep::kIdMaps, map_ids},
     {ChildStep::kBecomeRoot, become_root},
-    {ChildStep::kCgroupNamespace, enter_cgroup_namespace},
+    {ChildStep::kNamespaces, make_own_namespaces},
     {ChildStep::kLoopback, bring_loopback_up},
     {ChildStep::kRoot, prepare_root},
     {ChildStep::kMounts, mounts},

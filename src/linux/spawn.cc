@@ -201,14 +201,6 @@ void fill_arguments(ChildContext& context, const plan::ProcessPlan& process,
   context.envp.push_back(nullptr);
 }
 
-plan::ProcessHandle NewProcess::release() {
-  plan::ProcessHandle handle;
-  handle.pid = std::exchange(pid_, 0);
-  handle.start_time = sys::process_start_time(handle.pid).value_or(0);
-  handle.pidfd = std::move(pidfd_);
-  return handle;
-}
-
 void NewProcess::kill_and_reap() {
   if (pid_ == 0) return;
   (void)sys::pidfd_send_signal(pidfd_, SIGKILL);

@@ -61,7 +61,9 @@ class NewProcess {
   ~NewProcess() { kill_and_reap(); }
   int pid() const { return pid_; }
   const Fd& pidfd() const { return pidfd_; }
-  plan::ProcessHandle release();
+  Fd take_pidfd() { return std::move(pidfd_); }
+  // Leaves it running; the pidfd stays here until this goes away.
+  void release() { pid_ = 0; }
   // Ends it; its wait status, if it was ours to reap.
   void kill_and_reap();
 

@@ -91,7 +91,7 @@ struct CreateRequest {
   bool want_layers = false;  // return the changes' tmpfs of a machine view in CreateResult::layers
   Timeline* timeline = nullptr;
   // Called as soon as the process exists and before it can run the program: save its identity.
-  std::function<Result<>(const ProcessHandle&)> on_process;
+  std::function<Result<>(const ProcessHandle&, const CgroupLocations&)> on_process;
   // The OCI state as JSON, for the stdin of startContainer hooks; asked for only when there are
   // any.
   std::function<std::string(const ProcessHandle&)> hook_state;

@@ -11,10 +11,13 @@ namespace {
 // What follows the end of a program in the foreground. Another command may be removing the
 // container.
 void finish(Context& context, Container& container, Exit& exit, bool remove) {
-  exit.oom = context.executor.oom_kills(container.state.cgroups) > 0;
-  (void)save_exit(container.folder, exit);
+  bool well = exit.code == 0 && exit.signal == 0;
+  exit.oom = !well && context.executor.oom_kills(container.state.cgroups) > 0;
   // A kept container keeps its cgroup too: engines read its figures after the end.
-  if (!remove) return;
+  if (!remove) {
+    (void)save_exit(container.folder, exit);
+    return;
+  }
   auto lock = lock_folder(context, container.folder);
   if (!lock) {
     bool gone = lock.error().code() == "container.missing";

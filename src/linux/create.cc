@@ -231,7 +231,8 @@ Result<> write_launch(Start& start) {
   if (!block.hooks->empty() && request.hook_state) {
     block.hook_state = request.hook_state(start.result.init);
   }
-  return write_launch_block(start.launch_data, block);
+  TRY(write_launch_block(start.launch_data, block));
+  return fill_launcher(start.launcher);
 }
 
 Result<> run_hooks(Start& start) {

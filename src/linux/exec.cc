@@ -104,6 +104,7 @@ Result<> open_launcher(Exec& exec) {
   block.process = exec.request.process;
   block.report_fd = context.report_fd;
   TRY(write_launch_block(exec.launch_data, block));
+  TRY(fill_launcher(exec.launcher));
   fill_arguments(context, *exec.request.process, {});
   return {};
 }

@@ -165,6 +165,8 @@ Result<> read_cgroups(HostFacts& facts) {
   CgroupMounts mounts;
   bool v1 = false, v2 = false;
   for (const auto& own : parse_own_cgroups(*text)) {
+    // Where v2 has the place of honour, v1 hierarchies that the kernel still lists serve others.
+    if (v2_root && !own.v2) continue;
     CgroupHierarchy hierarchy;
     hierarchy.controllers = own.controllers;
     hierarchy.v2 = own.v2;

@@ -147,19 +147,20 @@ Result<Fd> launcher_file() {
   if (!file && file.error().value == EINVAL) {
     file = sys::memfd_create("caisson-launcher", kAllowSealing);  // before Linux 6.3
   }
-  if (!file) {
-    return std::unexpected(Error(file.error())
-                               .doing("make the launcher's memory file")
-                               .cure("vm.memfd_noexec must not be 2"));
-  }
+  if (file) return std::move(*file);
+  return std::unexpected(Error(file.error())
+                             .doing("make the launcher's memory file")
+                             .cure("vm.memfd_noexec must not be 2"));
+}
+
+Result<> fill_launcher(FdRef file) {
   std::string_view bytes(caisson_launcher_begin,
                          static_cast<std::size_t>(caisson_launcher_end - caisson_launcher_begin));
-  TRY_CTX(sys::write_all(*file, bytes), "write the launcher");
-  TRY_CTX(sys::fchmod(*file, 0555), "make the launcher executable");
+  TRY_CTX(sys::write_all(file, bytes), "write the launcher");
+  TRY_CTX(sys::fchmod(file, 0555), "make the launcher executable");
   constexpr int kSeals = 0x1 | 0x2 | 0x4 | 0x8;  // SEAL, SHRINK, GROW, WRITE
-  TRY_CTX(sys::call(SYS_fcntl, file->number(), 1033 /* F_ADD_SEALS */, kSeals),
-          "seal the launcher");
-  return std::move(*file);
+  TRY_CTX(sys::call(SYS_fcntl, file.number(), 1033 /* F_ADD_SEALS */, kSeals), "seal the launcher");
+  return {};
 }
 
 Result<> write_launch_block(FdRef file, const LaunchBlock& block) {

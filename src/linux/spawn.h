@@ -29,8 +29,10 @@ class SharedReport {
   ChildReport* report_;
 };
 
-// The launcher's bytes in a sealed memfd that nobody can change.
+// A memory file for the launcher, empty: made before the child, which inherits it.
 Result<Fd> launcher_file();
+// Puts the launcher's bytes there and seals it, so that nobody can change it any more.
+Result<> fill_launcher(FdRef file);
 
 // The launch block for a process, to be written to the memfd that the launcher reads.
 struct LaunchBlock {

@@ -2,6 +2,7 @@
 
 #include <linux/bpf.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>
@@ -101,6 +102,49 @@ void add_rule(Assembler& out, const plan::CgroupDevice& rule, std::uint32_t acce
   for (std::size_t i = 0; i < jumps; ++i) out.land(next[i]);
 }
 
+// Rules that allow everything to single devices, or to all of one major number. Among themselves
+// their order means nothing, so that a run of them needs one look at the type and one at each
+// major: half of the branches, whose number is what the verifier's time depends on.
+bool is_plain(const plan::CgroupDevice& rule) {
+  return rule.allow && rule.type != 'a' && rule.major && access_bits(rule.access) == kAllAccess &&
+         device_fits_32_bits(rule.major) && device_fits_32_bits(rule.minor);
+}
+
+// The rules of a run that are about `major`: no minor means all of them.
+void add_major(Assembler& out, std::span<const plan::CgroupDevice> run, std::int64_t major,
+               std::vector<std::size_t>& misses) {
+  std::size_t other_major = out.jump(BPF_JNE, kMajor, static_cast<std::uint32_t>(major));
+  std::vector<std::int64_t> minors;
+  bool all = false;
+  for (const auto& rule : run) {
+    if (*rule.major != major) continue;
+    all |= !rule.minor;
+    if (rule.minor) minors.push_back(*rule.minor);
+  }
+  std::vector<std::size_t> hits;
+  for (std::size_t i = 0; !all && i < minors.size(); ++i) {
+    bool last = i + 1 == minors.size();
+    std::size_t at =
+        out.jump(last ? BPF_JNE : BPF_JEQ, kMinor, static_cast<std::uint32_t>(minors[i]));
+    (last ? misses : hits).push_back(at);
+  }
+  for (std::size_t hit : hits) out.land(hit);
+  out.leave(true);
+  out.land(other_major);
+}
+
+void add_run(Assembler& out, std::span<const plan::CgroupDevice> run) {
+  std::vector<std::size_t> misses;
+  std::uint32_t type = run[0].type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR;
+  misses.push_back(out.jump(BPF_JNE, kType, type));
+  for (std::size_t i = 0; i < run.size(); ++i) {
+    auto same_major = [&](const auto& rule) { return *rule.major == *run[i].major; };
+    if (std::ranges::any_of(run.first(i), same_major)) continue;
+    add_major(out, run, *run[i].major, misses);
+  }
+  for (std::size_t miss : misses) out.land(miss);
+}
+
 Error load_error(Errno error) {
   const char* cure = "Check the kernel's log.";
   if (error.value == EPERM || error.value == EACCES) {
@@ -157,6 +201,12 @@ std::vector<DeviceInstruction> compile_device_program(
   out.shift_right(kAccess, 16);
   for (std::size_t i = rules.size(); i-- > 0;) {
     const auto& rule = rules[i];
+    if (is_plain(rule)) {
+      std::size_t end = i + 1;
+      while (i > 0 && is_plain(rules[i - 1]) && rules[i - 1].type == rule.type) --i;
+      add_run(out, std::span(rules).subspan(i, end - i));
+      continue;
+    }
     std::uint32_t access = access_bits(rule.access);
     if (access == 0) continue;
     if (!device_fits_32_bits(rule.major) || !device_fits_32_bits(rule.minor)) continue;

@@ -31,6 +31,7 @@ Result<> read_mode(const Arguments& arguments, container::RunOptions& out) {
   if (arguments.flag("rm") && arguments.flag("keep")) {
     return std::unexpected(usage_error("caisson run", "--rm and --keep exclude each other"));
   }
+  out.end_with_caller = !detach;
   out.remove_on_exit = detach ? arguments.flag("rm") : !arguments.flag("keep");
   if (auto limit = arguments.value("log-limit")) {
     auto size = parse_size(*limit);

@@ -96,7 +96,8 @@ enum class RunMode {
 struct RunOptions {
   CreateOptions create;
   RunMode mode = RunMode::kForeground;
-  bool remove_on_exit = true;                  // false: `--keep`
+  bool remove_on_exit = true;    // false: `--keep`
+  bool end_with_caller = false;  // kForeground: the program does not outlive this process
   std::uint64_t log_limit = 10 * 1024 * 1024;  // bytes of `log` before it becomes `log.1`
 };
 

@@ -176,6 +176,8 @@ Result<ExecResult> exec(Context& context, std::string_view id, const ExecOptions
   TRY(make_plan(context, container, options, exec));
   TRY(make_console(options, exec));
   exec.init = std::move(container).handle();
+  std::optional<ForegroundSignals> signals;
+  if (!options.detach) signals.emplace(TRY(ForegroundSignals::block()));
   fault_point(context, "exec", "execute");
   auto process = TRY(execute(context, options, exec));
   fault_point(context, "exec", "pid-file");
@@ -186,7 +188,7 @@ Result<ExecResult> exec(Context& context, std::string_view id, const ExecOptions
   fault_point(context, "exec", "done");
   ExecResult result{process.pid, {}};
   if (options.detach) return result;
-  result.exit = TRY(wait_in_foreground(process, exec.console_receiver, options.stdio));
+  result.exit = TRY(wait_in_foreground(process, *signals, exec.console_receiver, options.stdio));
   return result;
 }
 

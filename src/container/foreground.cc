@@ -5,7 +5,6 @@
 #include <array>
 #include <optional>
 
-#include "base/defer.h"
 #include "container/process.h"
 #include "container/terminal.h"
 #include "sys/event.h"
@@ -36,13 +35,21 @@ FdRef chosen(int given, int own) { return FdRef(given >= 0 ? given : own); }
 
 }  // namespace
 
-Result<Exit> wait_in_foreground(const plan::ProcessHandle& process, FdRef console,
-                                const plan::Stdio& stdio) {
+Result<ForegroundSignals> ForegroundSignals::block() {
   auto caught = sys::SignalSet::all();
   for (int signal : kNotCaught) caught.remove(signal);
+  Fd fd = TRY_CTX(sys::signalfd(caught), "make a signalfd");
   auto old_mask = TRY_CTX(sys::signal_mask(SIG_BLOCK, caught), "block signals");
-  Defer restore_mask([&] { (void)sys::signal_mask(SIG_SETMASK, old_mask); });
-  Fd signals = TRY_CTX(sys::signalfd(caught), "make a signalfd");
+  return ForegroundSignals(std::move(fd), old_mask);
+}
+
+ForegroundSignals::~ForegroundSignals() {
+  if (fd_.valid()) (void)sys::signal_mask(SIG_SETMASK, old_mask_);
+}
+
+Result<Exit> wait_in_foreground(const plan::ProcessHandle& process,
+                                const ForegroundSignals& signals, FdRef console,
+                                const plan::Stdio& stdio) {
   std::optional<TerminalProxy> terminal;
   if (console.number() >= 0) {
     terminal.emplace(
@@ -52,11 +59,11 @@ Result<Exit> wait_in_foreground(const plan::ProcessHandle& process, FdRef consol
   for (;;) {
     fds.fill(pollfd{-1, 0, 0});
     fds[0] = {process.pidfd.number(), POLLIN, 0};
-    fds[1] = {signals.number(), POLLIN, 0};
+    fds[1] = {signals.fd().number(), POLLIN, 0};
     auto terminal_fds = std::span(fds).last<TerminalProxy::kPolls>();
     if (terminal) terminal->fill(terminal_fds);
     TRY_CTX(sys::poll(fds, -1), "wait for the program");
-    if (fds[1].revents != 0) handle_signals(signals, process.pidfd, terminal);
+    if (fds[1].revents != 0) handle_signals(signals.fd(), process.pidfd, terminal);
     if (terminal) terminal->handle(terminal_fds);
     if (fds[0].revents != 0) break;
   }

@@ -35,13 +35,15 @@ Result<RunResult> run_in_foreground(Context& context, const RunOptions& options)
   Start start(context, options.create);
   start.run = RunMode::kForeground;
   start.remove_on_exit = options.remove_on_exit;
+  start.end_with_caller = options.end_with_caller;
   TRY(run_start_sequence(start));
   Container& container = start.container;
   container.lock.release();
   RunResult result{container.state.init.pid, {}};
   plan::ProcessHandle init{container.state.init.pid, container.state.init.start_time,
                            std::move(container.init)};
-  result.exit = TRY(wait_in_foreground(init, start.console_receiver, options.create.stdio));
+  result.exit =
+      TRY(wait_in_foreground(init, *start.signals, start.console_receiver, options.create.stdio));
   finish(context, container, result.exit, options.remove_on_exit);
   return result;
 }

@@ -154,6 +154,18 @@ Result<> make_console(Start& start) {
 
 // --- the process
 
+// Before the program can run: a signal to us is one for the program from its first instruction on,
+// and until here one that ends the start.
+Result<> catch_signals(Start& start) {
+  if (start.run == RunMode::kForeground) start.signals.emplace(TRY(ForegroundSignals::block()));
+  return {};
+}
+
+bool has_create_hooks(const spec::Hooks& hooks) {
+  return !hooks.prestart.empty() || !hooks.create_runtime.empty() ||
+         !hooks.create_container.empty();
+}
+
 Result<> note_process(Start& start, const plan::ProcessHandle& process,
                       const plan::CgroupLocations& cgroups) {
   start.container.state.init = {process.pid, process.start_time};
@@ -161,7 +173,7 @@ Result<> note_process(Start& start, const plan::ProcessHandle& process,
   start.container.init = TRY_CTX(sys::dup_cloexec(process.pidfd), "duplicate a pidfd");
   TRY(save(start.container));
   fault_point(start.context, "create", "process");
-  return {};
+  return has_create_hooks(start.plan.hooks) ? Result<>{} : catch_signals(start);
 }
 
 Result<> run_create_hooks(Start& start, plan::HookPhase phase, const plan::ProcessHandle& process) {
@@ -179,7 +191,8 @@ Result<> run_create_hooks(Start& start, plan::HookPhase phase, const plan::Proce
     return run_hooks(hooks.create_runtime, "createRuntime", state);
   }
   HookPlace place{process.pidfd.number(), own_namespaces(start.plan.namespaces)};
-  return run_hooks(hooks.create_container, "createContainer", state, place);
+  TRY(run_hooks(hooks.create_container, "createContainer", state, place));
+  return catch_signals(start);  // this phase is the last one
 }
 
 Result<> execute(Start& start) {
@@ -195,6 +208,7 @@ Result<> execute(Start& start) {
   request.console_socket = start.console_sender.number();
   request.preserve_fds = start.options.preserve_fds;
   request.extra_env = start.options.extra_env;
+  request.end_with_caller = start.end_with_caller;
   request.want_layers = on_machine_view(start) && start.run && *start.run != RunMode::kDetached;
   request.timeline = start.context.timeline;
   request.on_process = [&](const plan::ProcessHandle& process,

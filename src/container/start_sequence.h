@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "container/api.h"
 #include "container/container.h"
+#include "container/foreground.h"
 #include "container/log.h"
 #include "plan/plan.h"
 
@@ -23,6 +24,7 @@ struct Start {
   const CreateOptions& options;
   std::optional<RunMode> run;  // empty: init shall wait for a start
   bool remove_on_exit = false;
+  bool end_with_caller = false;
   std::uint64_t log_limit = 0;
 
   plan::Plan plan;
@@ -34,6 +36,7 @@ struct Start {
   std::optional<LogWriter> log;           // the same
   Fd console_sender, console_receiver;    // ours, when we hold the terminal
   Fd layers;
+  std::optional<ForegroundSignals> signals;  // of a run in the foreground
 
   Start(Context& the_context, const CreateOptions& the_options)
       : context(the_context), options(the_options) {}

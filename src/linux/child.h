@@ -109,6 +109,7 @@ struct ChildContext {
   int stdio[3] = {-1, -1, -1};
   int preserve_fds = 0;
   bool want_layers = false;
+  bool end_with_parent = false;      // not only while we build, but as long as the program runs
   std::vector<int> cgroup_task_fds;  // v1: opened "tasks" files
   std::vector<JoinNamespace> joins;
   std::uint64_t unshare_flags = 0;  // namespaces that clone3 could not make

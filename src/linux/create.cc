@@ -50,6 +50,7 @@ Result<> prepare_context(Start& start) {
   context.stdio[1] = start.request.stdio.out;
   context.stdio[2] = start.request.stdio.err;
   context.preserve_fds = start.request.preserve_fds;
+  context.end_with_parent = start.request.end_with_caller;
   context.want_layers = start.request.want_layers;
   context.state_dir = start.request.state_dir_path.c_str();
   start.sockets = TRY_CTX(sys::socket_pair(), "make a socket pair");

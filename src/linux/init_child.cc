@@ -283,7 +283,8 @@ ErrnoOr<> write_sysctls(ChildContext& context) {
 
 ErrnoOr<> launch(ChildContext& context) {
   TRY(expect(context, 'G'));
-  TRY(sys::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
+  // Set anew: the change of credentials cleared it.
+  TRY(sys::prctl(PR_SET_PDEATHSIG, context.end_with_parent ? SIGKILL : 0, 0, 0, 0));
   context.report->launched = 1;
   return start_launcher(context);
 }

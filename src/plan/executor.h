@@ -88,6 +88,7 @@ struct CreateRequest {
   int console_socket = -1;
   int preserve_fds = 0;  // descriptors 3..2+n stay open in the container
   Strings extra_env;
+  bool end_with_caller = false;  // the death of this process kills init, for as long as it runs
   bool want_layers = false;  // return the changes' tmpfs of a machine view in CreateResult::layers
   Timeline* timeline = nullptr;
   // Called as soon as the process exists and before it can run the program: save its identity.

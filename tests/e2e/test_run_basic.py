@@ -74,7 +74,7 @@ class RunBasic(harness.TestCase):
         process.kill()
         harness.wait_until(lambda: not sleepers(seconds), "sleep ends with caisson", 5)
         # What the killed one could not clean up, a later command does.
-        self.assert_ok(self.run_command("true"))
+        self.assert_ok(self.caisson("ps"))
 
     def test_current_directory_is_kept(self):
         folder = os.path.join(self.dir, "sub folder")

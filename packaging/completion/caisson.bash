@@ -9,12 +9,12 @@ _caisson_table() {
       valued="--root|--log|--log-format"
       ;;
     caisson:run)
-      options="--detach -d --rm --keep --label -l --log-limit --pidfile --quiet -q --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --help"
+      options="--detach -d --rm --keep --label -l --log-limit --pidfile --quiet -q --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --help"
       valued="--label|-l|--log-limit|--pidfile|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation"
       program=yes
       ;;
     caisson:exec)
-      options="--tty -t --interactive -i --env -e --env-file --workdir -w --user -u --cap-add --detach -d --ignore-paused --help"
+      options="--tty -t --interactive -i --env -e --env-file --workdir -w --user -u --cap-add --detach -d --json --ignore-paused --help"
       valued="--env|-e|--env-file|--workdir|-w|--user|-u|--cap-add"
       names=yes
       program=yes
@@ -48,21 +48,21 @@ _caisson_table() {
       names=yes
       ;;
     caisson:stop)
-      options="--time -t --signal -s --help"
+      options="--time -t --signal -s --json --help"
       valued="--time|-t|--signal|-s"
       names=yes
       ;;
     caisson:kill)
-      options="--signal -s --all -a --help"
+      options="--signal -s --all -a --json --help"
       valued="--signal|-s"
       names=yes
       ;;
     caisson:pause)
-      options="--help"
+      options="--json --help"
       names=yes
       ;;
     caisson:resume)
-      options="--help"
+      options="--json --help"
       names=yes
       ;;
     caisson:wait)
@@ -71,7 +71,7 @@ _caisson_table() {
       names=yes
       ;;
     caisson:rm)
-      options="--force -f --all -a --help"
+      options="--force -f --all -a --json --help"
       names=yes
       ;;
     caisson:explain)

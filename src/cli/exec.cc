@@ -6,6 +6,7 @@
 #include "cli/program_status.h"
 #include "cli/run_options.h"
 #include "cli/session.h"
+#include "cli/verbs.h"
 #include "spec/command_line.h"
 #include "sys/tty.h"
 
@@ -21,6 +22,7 @@ constexpr OptionSpec kOptions[] = {
     {"user", 'u', "USER[:GROUP]", "user, by name or number (default: the container's)"},
     {"cap-add", 0, "NAME", "give a capability more"},
     {"detach", 'd', "", "do not wait for the command"},
+    {"json", 0, "", "print where it runs (--detach) or how it ended (on standard error) as JSON"},
     {"ignore-paused", 0, "", "do not refuse a paused container: run when it is resumed"},
 };
 
@@ -74,7 +76,13 @@ Result<int> run(Context& context, const Arguments& arguments) {
     context.failure_status = failure_status_of(result.error());
     return std::unexpected(std::move(result).error());
   }
-  return options.detach ? 0 : result->exit.shell_status();
+  const std::string name(arguments.operands()[0]);
+  if (options.detach) {
+    if (arguments.flag("json")) TRY(print_started(name, result->pid));
+    return 0;
+  }
+  if (arguments.flag("json")) report_end(name, result->pid, result->exit);
+  return result->exit.shell_status();
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ constexpr OptionSpec kRmOptions[] = {
     {"all", 'a', "", "every container that has ended"},
 };
 
-Result<> remove_ended(const Context& context, Session& session) {
+Result<> remove_ended(const Context& context, const Arguments& arguments, Session& session) {
   for (const auto& entry : TRY(container::list(session.containers()))) {
     if (!entry.snapshot || entry.snapshot->status != container::Status::kStopped) continue;
     auto removed = container::remove(session.containers(), entry.id);
@@ -22,7 +22,7 @@ Result<> remove_ended(const Context& context, Session& session) {
       context.reporter.failure(removed.error());
       continue;
     }
-    TRY(print(cat(entry.id, "\n")));
+    TRY(print_done(arguments, "rm", entry.id, Plain::kName));
   }
   return {};
 }
@@ -30,7 +30,7 @@ Result<> remove_ended(const Context& context, Session& session) {
 Result<int> run_rm(Context& context, const Arguments& arguments) {
   Session session = TRY(Session::open(context));
   if (arguments.flag("all")) {
-    TRY(remove_ended(context, session));
+    TRY(remove_ended(context, arguments, session));
   } else if (arguments.operands().empty()) {
     return std::unexpected(usage_error(context.command_name(), "no name given"));
   }
@@ -39,7 +39,7 @@ Result<int> run_rm(Context& context, const Arguments& arguments) {
     auto removed = container::remove(session.containers(), name, force);
     if (removed) {
       forget_failed_run(context.root, name);
-      return print(cat(name, "\n"));
+      return print_done(arguments, "rm", name, Plain::kName);
     }
     if (!removed.error().cure().empty() || removed.error().code() != "container.state")
       return removed;
@@ -50,15 +50,17 @@ Result<int> run_rm(Context& context, const Arguments& arguments) {
 
 Result<int> run_pause(Context& context, const Arguments& arguments) {
   Session session = TRY(Session::open(context));
-  return for_each_name(context, arguments, [&](const std::string& name) {
-    return container::pause(session.containers(), name);
+  return for_each_name(context, arguments, [&](const std::string& name) -> Result<> {
+    TRY(container::pause(session.containers(), name));
+    return print_done(arguments, "pause", name, Plain::kSilent);
   });
 }
 
 Result<int> run_resume(Context& context, const Arguments& arguments) {
   Session session = TRY(Session::open(context));
-  return for_each_name(context, arguments, [&](const std::string& name) {
-    return container::resume(session.containers(), name);
+  return for_each_name(context, arguments, [&](const std::string& name) -> Result<> {
+    TRY(container::resume(session.containers(), name));
+    return print_done(arguments, "resume", name, Plain::kSilent);
   });
 }
 
@@ -75,7 +77,7 @@ const Command kRmCommand{
         "caisson rm --force web\n"
         "caisson rm --all",
     .options = kRmOptions,
-    .shared_options = {},
+    .shared_options = kJsonOption,
     .run = run_rm,
 };
 
@@ -87,7 +89,7 @@ const Command kPauseCommand{
     .details = {},
     .examples = "caisson pause web",
     .options = {},
-    .shared_options = {},
+    .shared_options = kJsonOption,
     .min_operands = 1,
     .run = run_pause,
 };
@@ -100,7 +102,7 @@ const Command kResumeCommand{
     .details = {},
     .examples = "caisson resume web",
     .options = {},
-    .shared_options = {},
+    .shared_options = kJsonOption,
     .min_operands = 1,
     .run = run_resume,
 };

@@ -8,6 +8,7 @@
 #include "cli/program_status.h"
 #include "cli/run_options.h"
 #include "cli/session.h"
+#include "cli/verbs.h"
 #include "spec/oci_writer.h"
 #include "sys/tty.h"
 
@@ -22,6 +23,7 @@ constexpr OptionSpec kOptions[] = {
     {"log-limit", 0, "SIZE", "keep up to twice as much output with --detach (default 10m)"},
     {"pidfile", 0, "FILE", "write the process id to FILE"},
     {"quiet", 'q', "", "do not say what is limited"},
+    {"json", 0, "", "print where it runs (--detach) or how it ended (on standard error) as JSON"},
 };
 
 // Made of options alone; nothing is looked at.
@@ -123,10 +125,12 @@ Result<int> run(Context& context, const Arguments& arguments) {
     context.failure_status = failure_status_of(result.error());
     return std::unexpected(point_at_option(std::move(result).error()));
   }
+  bool as_json = arguments.flag("json");
   if (detach) {
-    TRY(print(cat(run.create.id, "\n")));
+    TRY(as_json ? print_started(run.create.id, result->pid) : print(cat(run.create.id, "\n")));
     return 0;
   }
+  if (as_json) report_end(run.create.id, result->pid, result->exit);
   if (sys::is_terminal(FdRef(STDERR_FILENO))) {
     say_how_it_ended(context, result->exit, run.create.id, !run.remove_on_exit);
   }

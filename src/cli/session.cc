@@ -35,8 +35,9 @@ Result<Session> Session::open(const Context& context, bool make_root) {
       .lock_timeout_ms = 10'000,
       .fault_step = fault_from_environment(),
   });
-  // A program's own error output stays its own where nobody looks on.
-  bool shown = context.debug || sys::is_terminal(FdRef(STDERR_FILENO));
+  // A program's own error output stays its own where nobody looks on; but an ordinary user is told
+  // what he does not get, unless he asks for quiet.
+  bool shown = context.debug || !is_privileged() || sys::is_terminal(FdRef(STDERR_FILENO));
   if (shown) {
     session.containers_->warn = [&reporter = context.reporter](std::string_view text) {
       reporter.notice(text);

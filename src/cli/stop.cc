@@ -40,10 +40,12 @@ Result<int> run_stop(Context& context, const Arguments& arguments) {
   Session session = TRY(Session::open(context));
   return for_each_name(context, arguments, [&](const std::string& name) -> Result<> {
     auto stopped = container::stop(session.containers(), name, signal, grace_ms);
-    if (stopped) return print(cat(name, "\n"));
+    if (stopped) return print_done(arguments, "stop", name, Plain::kName);
     // Already over: what was asked for is the case.
     auto now = container::query(session.containers(), name);
-    if (now && now->status == container::Status::kStopped) return print(cat(name, "\n"));
+    if (now && now->status == container::Status::kStopped) {
+      return print_done(arguments, "stop", name, Plain::kName);
+    }
     return std::unexpected(std::move(stopped).error());
   });
 }
@@ -51,8 +53,9 @@ Result<int> run_stop(Context& context, const Arguments& arguments) {
 Result<int> run_kill(Context& context, const Arguments& arguments) {
   int signal = TRY(container::parse_signal(arguments.value_or("signal", "KILL")));
   Session session = TRY(Session::open(context));
-  return for_each_name(context, arguments, [&](const std::string& name) {
-    return container::kill(session.containers(), name, signal, arguments.flag("all"));
+  return for_each_name(context, arguments, [&](const std::string& name) -> Result<> {
+    TRY(container::kill(session.containers(), name, signal, arguments.flag("all")));
+    return print_done(arguments, "kill", name, Plain::kSilent);
   });
 }
 
@@ -84,7 +87,7 @@ const Command kStopCommand{
         "caisson stop web\n"
         "caisson stop -t 30 -s INT web db",
     .options = kStopOptions,
-    .shared_options = {},
+    .shared_options = kJsonOption,
     .min_operands = 1,
     .run = run_stop,
 };
@@ -99,7 +102,7 @@ const Command kKillCommand{
         "caisson kill web\n"
         "caisson kill -s HUP web",
     .options = kKillOptions,
-    .shared_options = {},
+    .shared_options = kJsonOption,
     .min_operands = 1,
     .run = run_kill,
 };

@@ -1,5 +1,7 @@
 #include "cli/verbs.h"
 
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "base/text.h"
 #include "sys/file.h"
@@ -49,6 +51,32 @@ std::vector<std::string> process_command(int pid) {
   auto name = sys::read_file(sys::kCwd, cat("/proc/", pid, "/comm").c_str(), 256);
   if (name) words.push_back(cat("[", trim(*name), "]"));
   return words;
+}
+
+Result<> print_done(const Arguments& arguments, std::string_view verb, const std::string& name,
+                    Plain plain) {
+  if (!arguments.flag("json")) return plain == Plain::kName ? print(name + "\n") : Result<>{};
+  std::string out;
+  formats::JsonWriter json(out);
+  json.begin_object().field("id", name).field("done", verb).end_object();
+  return print(out + "\n");
+}
+
+Result<> print_started(const std::string& id, int pid) {
+  std::string out;
+  formats::JsonWriter json(out);
+  json.begin_object().field("id", id).field("pid", pid).end_object();
+  return print(out + "\n");
+}
+
+void report_end(const std::string& id, int pid, const container::Exit& exit) {
+  std::string out;
+  formats::JsonWriter json(out);
+  json.begin_object().field("id", id).field("pid", pid);
+  write_exit(json.key("exit"), exit);
+  json.end_object();
+  out += '\n';
+  (void)sys::write_all(FdRef(STDERR_FILENO), out);
 }
 
 }  // namespace caisson::cli

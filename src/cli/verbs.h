@@ -28,6 +28,18 @@ Result<int> for_each_name(const Context& context, const Arguments& arguments, Ac
   return status;
 }
 
+// Says that `verb` was done to the container: its name alone (nothing with `silent`), or with
+// --json an object.
+enum class Plain { kName, kSilent };
+Result<> print_done(const Arguments& arguments, std::string_view verb, const std::string& name,
+                    Plain plain);
+
+// What became of a process that run or exec started, as one JSON line: where it is to be found
+// while it runs on (standard output), or how it ended (standard error: the output is the
+// program's).
+Result<> print_started(const std::string& id, int pid);
+void report_end(const std::string& id, int pid, const container::Exit& exit);
+
 // "running", "exited (0)", "killed (9)", "killed (out of memory)", "ended".
 std::string status_text(const container::Snapshot& snapshot);
 

@@ -44,6 +44,11 @@ Result<IdMapPlan> new_id_map(const Input& in) {
   const bool single = maps_only(ids.uid, in.host.uid) && own_gid_only;
   ids.method = single ? IdMapMethod::kSingle : IdMapMethod::kHelpers;
   ids.deny_setgroups = own_gid_only;
+  if (single) {
+    in.notices.push_back(
+        "one id is mapped: files of other owners show as nobody's, and no other "
+        "user can be taken on");
+  }
   return ids;
 }
 

@@ -35,7 +35,7 @@ class OciCase(harness.TestCase):
         if os.path.isdir(self.state):
             for name in os.listdir(self.state):
                 if name.startswith(self.name):
-                    self.oci("delete", "--force", name)
+                    self.kept_oci("delete", "--force", name)
 
     def kept(self, argv, *, env=None, timeout=harness.TIMEOUT, **options):
         """Runs a command whose streams a container keeps; output as far as it is there at the end."""

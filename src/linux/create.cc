@@ -185,10 +185,11 @@ Result<> spawn_init(Start& start) {
   }
   std::uint64_t user = context.clone_flags & CLONE_NEWUSER;
   std::uint64_t rest = context.clone_flags & ~std::uint64_t{CLONE_NEWUSER};
-  int cgroup = std::exchange(context.cgroup_fd, -1);
   context.clone_flags = user;
   context.init_clone_flags = rest;
-  context.init_cgroup_fd = cgroup;
+  // The mapped root may not put a process in the cgroup: with a user namespace the intermediate
+  // process is made there, by us, and the init inherits it.
+  if (!context.user_namespace) context.init_cgroup_fd = std::exchange(context.cgroup_fd, -1);
   start.process = TRY(spawn(context, Sharing::kNothing, intermediate_entry));
   return {};
 }

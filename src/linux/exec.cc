@@ -86,10 +86,12 @@ Result<> open_container(Exec& exec) {
   auto& context = exec.context;
   exec.cgroups = TRY(open_cgroups(exec.request.cgroups, exec.request.init->pid));
   context.cgroup_task_fds = exec.cgroups.task_fds;
-  context.init_cgroup_fd = exec.cgroups.unified_fd;
   context.joins = TRY_CTX(open_differing(exec.request), "open the container's namespaces");
   for (const auto& join : context.joins)
     context.user_namespace |= join.kind == NamespaceKind::kUser;
+  // The mapped root may not put a process in the cgroup: with a user namespace the intermediate
+  // process is made there, by us, and the new one inherits it.
+  (context.user_namespace ? context.cgroup_fd : context.init_cgroup_fd) = exec.cgroups.unified_fd;
   context.intermediate = true;
   return {};
 }

@@ -10,9 +10,8 @@
 #include "sys/tty.h"
 
 namespace caisson::cli {
-namespace {
 
-constexpr OptionSpec kRunOptions[] = {
+constexpr OptionSpec kRunOptions[kRunOptionCount] = {
     {"name", 0, "NAME", "name of the container (default: a random one)"},
     {"tty", 't', "", "give the command a terminal: raw mode, window size, job control"},
     {"interactive", 'i', "", "keep standard input open (in the foreground it always is)"},
@@ -37,6 +36,9 @@ constexpr OptionSpec kRunOptions[] = {
     {"seccomp", 0, "default|unconfined|FILE", "system call filter; FILE is a linux.seccomp object"},
     {"annotation", 0, "NAME=VALUE", "annotation of the container"},
 };
+static_assert(!kRunOptions[kRunOptionCount - 1].name.empty(), "kRunOptionCount is too large");
+
+namespace {
 
 Error bad_value(std::string_view option, std::string_view value, std::string_view why) {
   return Error::invalid(std::string(why)).where("--", option, " ", value).code("option.value");
@@ -134,8 +136,6 @@ Result<> read_command(const Context& context, const Arguments& arguments, spec::
 }
 
 }  // namespace
-
-OptionTable run_option_table() { return kRunOptions; }
 
 Result<spec::Strings> read_env_file(const std::string& path) {
   std::string text =

@@ -7,7 +7,11 @@
 
 namespace caisson::cli {
 
-OptionTable run_option_table();
+// The table with its size, so that the commands that refer to it are constants: nothing is built
+// before main.
+inline constexpr std::size_t kRunOptionCount = 23;
+extern const OptionSpec kRunOptions[kRunOptionCount];
+constexpr OptionTable run_option_table() { return kRunOptions; }
 
 // What the words say, with files read (--env-file, --seccomp FILE) and paths made absolute. Checks
 // that sources of volumes exist.

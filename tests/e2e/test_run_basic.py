@@ -152,7 +152,8 @@ class RunBasic(harness.TestCase):
         self.assertEqual([process.wait(harness.TIMEOUT) for process in processes], list(range(1, 9)))
 
     def test_works_for_an_ordinary_user(self):
-        done = self.run_command("sh", "-c", "id -u; echo err >&2; exit 3", user=harness.NOBODY)
+        done = self.caisson("run", "-q", "--", "sh", "-c", "id -u; echo err >&2; exit 3",
+                            user=harness.NOBODY)
         self.assert_status(done, 3)
         self.assertEqual(done.err, "err\n")
         self.assertIn(done.out, ("0\n", f"{harness.NOBODY}\n"))

@@ -263,7 +263,9 @@ TEST_F(LifecycleTest, RunInTheForegroundTellsTheStatusAndLeavesNothing) {
 }
 
 TEST_F(LifecycleTest, RunInTheForegroundPassesSignalsOn) {
-  spec_ = world_.spec({"sh", "-c", "trap 'exit 9' USR1; while :; do sleep 0.05; done"});
+  const std::string ready = world_.scratch / "ready";
+  spec_ = world_.spec(
+      {"sh", "-c", cat("trap 'exit 9' USR1; : > ", ready, "; while :; do sleep 0.05; done")});
   int pid = fork_test_process();
   if (pid == 0) {
     RunOptions run_options;
@@ -271,11 +273,7 @@ TEST_F(LifecycleTest, RunInTheForegroundPassesSignalsOn) {
     auto result = run(world_.context, run_options);
     ::_exit(result ? result->exit.shell_status() : 100);
   }
-  ASSERT_TRUE(eventually([&] {
-    auto now = query(world_.context, "web");
-    return now && now->status == Status::kRunning;
-  }));
-  pause_ms(300);
+  ASSERT_TRUE(eventually([&] { return ::access(ready.c_str(), F_OK) == 0; }));
   (void)sys::kill(pid, SIGUSR1);
   EXPECT_EQ(WEXITSTATUS(wait_test_process(pid)), 9);
   EXPECT_THAT(world_.leftovers(), IsEmpty());

@@ -50,8 +50,10 @@ class SupervisorTest : public ::testing::Test {
   // What the log says, without times.
   Strings log() {
     Strings out;
-    auto text = sys::read_file(sys::kCwd, (folder_path(world_.context, "web") + "/log").c_str());
-    for (auto line : split(text.value_or(""), '\n')) {
+    const std::string text =
+        sys::read_file(sys::kCwd, (folder_path(world_.context, "web") + "/log").c_str())
+            .value_or("");
+    for (auto line : split(text, '\n')) {
       auto parsed = parse_log_line(line);
       if (parsed) out.push_back(cat(parsed->stream, parsed->partial ? " P " : " F ", parsed->text));
     }

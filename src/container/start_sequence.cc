@@ -157,7 +157,8 @@ Result<> make_console(Start& start) {
 // Before the program can run: a signal to us is one for the program from its first instruction on,
 // and until here one that ends the start.
 Result<> catch_signals(Start& start) {
-  if (start.run == RunMode::kForeground) start.signals.emplace(TRY(ForegroundSignals::block()));
+  if (start.run != RunMode::kForeground || start.signals) return {};
+  start.signals.emplace(TRY(ForegroundSignals::block()));
   return {};
 }
 

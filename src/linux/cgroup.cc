@@ -235,7 +235,9 @@ Result<> open_target(Target& target, CgroupSet& set) {
   if (v2) {
     set.unified_fd = opened->number();
   } else {
-    set.task_fds.push_back(opened->number());
+    bool devices = lists_controller(target.step->controllers, "devices");
+    if (devices) set.devices_task_fd = opened->number();
+    if (!devices) set.task_fds.push_back(opened->number());
   }
   set.held.push_back(*std::move(opened));
   set.locations.push_back({target.step->controllers, target.path, v2});

@@ -20,6 +20,9 @@ struct CgroupSet {
   // v1 `tasks` files, open for writing: a single-threaded process that writes "0" to each moves
   // itself, in 30 us instead of the 12 ms that a move by cgroup.procs takes.
   std::vector<int> task_fds;
+  // The same of the v1 devices hierarchy, apart: its rules take effect one by one, so whoever makes
+  // device nodes while they are written joins it last. -1: none.
+  int devices_task_fd = -1;
   // v2 directory for CLONE_INTO_CGROUP; -1 when the host has none or it can't be used.
   int unified_fd = -1;
   // Those of the plan's directories that exist: not required ones may have been refused.

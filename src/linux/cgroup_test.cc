@@ -119,6 +119,8 @@ class CgroupTest : public testing::Test {
       for (int fd : set.task_fds) {
         if (!sys::write(FdRef(fd), "0", 1)) sys::exit_process(1);
       }
+      FdRef devices(set.devices_task_fd);
+      if (devices.number() >= 0 && !sys::write(devices, "0", 1)) sys::exit_process(1);
       for (;;) (void)::pause();
     }
     // The kernel's listing is the only word on whether the child has moved.
@@ -450,7 +452,7 @@ TEST_F(CgroupTest, AnExecGoesWhereInitWent) {
   ASSERT_TRUE(sys::unlinkat(sys::kCwd, pids->directory.c_str(), AT_REMOVEDIR));
   auto opened = open_cgroups(set.locations, pid);
   ASSERT_TRUE(opened) << opened.error().message();
-  EXPECT_EQ(opened->task_fds.size(), set.task_fds.size());
+  EXPECT_EQ(opened->task_fds.size(), set.task_fds.size() + (set.devices_task_fd >= 0 ? 1 : 0));
   EXPECT_EQ(opened->unified_fd >= 0, set.unified_fd >= 0);
   EXPECT_THAT(opened->locations, Contains(plan::CgroupLocation{"pids", moved, false}));
 }

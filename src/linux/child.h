@@ -110,6 +110,7 @@ struct ChildContext {
   int preserve_fds = 0;
   bool want_layers = false;
   bool end_with_parent = false;      // not only while we build, but as long as the program runs
+  int devices_task_fd = -1;          // v1 devices: joined last, see CgroupSet
   std::vector<int> cgroup_task_fds;  // v1: opened "tasks" files
   std::vector<JoinNamespace> joins;
   std::uint64_t unshare_flags = 0;  // namespaces that clone3 could not make

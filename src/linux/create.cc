@@ -62,6 +62,7 @@ Result<> prepare_context(Start& start) {
 Result<> open_cgroup_directories(Start& start) {
   start.cgroups = TRY(make_cgroups(start.request.plan->cgroup, *start.request.undo));
   start.context.cgroup_task_fds = start.cgroups.task_fds;
+  start.context.devices_task_fd = start.cgroups.devices_task_fd;
   start.context.cgroup_fd = start.cgroups.unified_fd;
   start.result.cgroups = start.cgroups.locations;
   return {};

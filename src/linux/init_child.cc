@@ -283,6 +283,10 @@ ErrnoOr<> write_sysctls(ChildContext& context) {
 
 ErrnoOr<> launch(ChildContext& context) {
   TRY(expect(context, 'G'));
+  if (context.devices_task_fd >= 0) {
+    note(context, Operation::kWrite, "tasks of the devices cgroup");
+    TRY(sys::write(FdRef(context.devices_task_fd), "0", 1));
+  }
   // Set anew: the change of credentials cleared it.
   TRY(sys::prctl(PR_SET_PDEATHSIG, context.end_with_parent ? SIGKILL : 0, 0, 0, 0));
   context.report->launched = 1;

@@ -171,6 +171,9 @@ Result<> note_process(Start& start, const plan::ProcessHandle& process,
                       const plan::CgroupLocations& cgroups) {
   start.container.state.init = {process.pid, process.start_time};
   start.container.state.cgroups = cgroups;
+  // One save does for a run in the foreground: should we be killed before the program runs, init
+  // dies with us, and the container is taken away as one that has ended.
+  if (start.run == RunMode::kForeground) start.container.state.progress = Progress::kStarted;
   start.container.init = TRY_CTX(sys::dup_cloexec(process.pidfd), "duplicate a pidfd");
   TRY(save(start.container));
   fault_point(start.context, "create", "process");
@@ -243,11 +246,13 @@ Result<> save_created(Start& start) {
   Container& container = start.container;
   container.state.progress = start.run ? Progress::kStarted : Progress::kCreated;
   container.status = start.run ? Status::kRunning : Status::kCreated;
+  bool saved = start.run == RunMode::kForeground;
   if (start.layers.valid()) {
     container.state.layers_fd = start.layers.number();
     container.state.layers_holder = container.state.supervisor;
+    saved = false;
   }
-  return save(container);
+  return saved ? Result<>{} : save(container);
 }
 
 Result<> run_poststart_hooks(Start& start) {

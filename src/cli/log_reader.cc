@@ -79,11 +79,23 @@ Result<bool> LogFollower::read_more(const LogVisitor& visit) {
   }
 }
 
-Result<> LogFollower::read_past(long count, const LogVisitor& visit) {
-  std::deque<std::string> lines;
+Result<> LogFollower::read_past(long count, std::string_view stream, const LogVisitor& visit) {
+  std::deque<std::string> records;
+  long whole = 0;
+  auto is_partial = [](std::string_view record) {
+    auto line = container::parse_log_line(record);
+    return line && line->partial;
+  };
   auto take = [&](std::string_view text) -> Result<> {
-    lines.emplace_back(text);
-    if (count >= 0 && lines.size() > static_cast<std::size_t>(count)) lines.pop_front();
+    auto line = container::parse_log_line(text);
+    if (!line || (!stream.empty() && line->stream != stream)) return {};
+    records.emplace_back(text);
+    whole += line->partial ? 0 : 1;
+    // A line may stand in several records, of which only the last is not partial.
+    while (count >= 0 && whole > count) {
+      whole -= is_partial(records.front()) ? 0 : 1;
+      records.pop_front();
+    }
     return {};
   };
   auto old = sys::read_file(sys::kCwd, path_of(folder_, container::kOldLogFile).c_str(),
@@ -93,8 +105,8 @@ Result<> LogFollower::read_past(long count, const LogVisitor& visit) {
       TRY_CTX(sys::read_all(file_, std::size_t{1} << 30), "read the log in ", folder_);
   TRY(take_lines(text, take));
   pending_ = std::move(text);
-  for (const auto& entry : lines) {
-    auto line = container::parse_log_line(entry);
+  for (const auto& record : records) {
+    auto line = container::parse_log_line(record);
     if (line) TRY(visit(*line));
   }
   return {};

@@ -22,8 +22,8 @@ class LogFollower {
  public:
   // Opens before the first reading, so that no line is lost or doubled between the two.
   static Result<LogFollower> open(const std::string& folder);
-  // Lines so far; with `count` lines at most (-1: all).
-  Result<> read_past(long count, const LogVisitor& visit);
+  // Lines so far, of one stream or (empty) both; the last `count` whole ones at most (-1: all).
+  Result<> read_past(long count, std::string_view stream, const LogVisitor& visit);
   Result<> follow(container::Context& containers, const std::string& name, const LogVisitor& visit);
 
  private:

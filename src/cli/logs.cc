@@ -81,7 +81,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   auto follower = TRY(LogFollower::open(container::folder_path(session.containers(), name)));
   Printer printer(format);
   auto visit = [&](const container::LogLine& line) { return printer.print(line); };
-  TRY(follower.read_past(tail, visit));
+  TRY(follower.read_past(tail, format.stream, visit));
   if (arguments.flag("follow")) TRY(follower.follow(session.containers(), name, visit));
   return 0;
 }

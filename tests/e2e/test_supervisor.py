@@ -210,7 +210,7 @@ class Supervisor(OciCase):
         self.assertEqual(done.out, "no end of line\n\n\ttab �\n")
         self.assertEqual(done.err, "err\n")
         self.assertEqual(self.logs("--stream", "stderr"), "")
-        self.assertEqual(self.logs("--tail", "2"), "\ttab �\n")
+        self.assertEqual(self.logs("--stream", "stdout", "--tail", "2"), "\n\ttab �\n")
         self.remove()
 
     def test_following_ends_with_the_container(self):

@@ -38,8 +38,27 @@ struct Start {
 // --- steps
 // ------------------------------------------------------------------------------------------
 
+// What a plan may hold and this executor can't carry out is refused before anything is touched.
+Result<> refuse_unknown(const plan::Plan& plan) {
+  auto refuse = [](std::string_view field, std::string_view cure) -> Result<> {
+    return std::unexpected(Error::with_cause(EOPNOTSUPP, "this version does not carry it out")
+                               .where(field)
+                               .cure(cure)
+                               .code("plan.unsupported"));
+  };
+  if (!plan.net_devices.empty()) {
+    return refuse("linux.netDevices", "move the device by a createRuntime hook, or leave it out");
+  }
+  if (plan.intel_rdt) return refuse("linux.intelRdt", "leave it out");
+  if (!plan.process.seccomp.listener_path.empty()) {
+    return refuse("linux.seccomp.listenerPath", "use a profile without SCMP_ACT_NOTIFY");
+  }
+  return {};
+}
+
 Result<> prepare_context(Start& start) {
   auto& context = start.context;
+  TRY(refuse_unknown(*start.request.plan));
   const auto& plan = *start.request.plan;
   context.plan = &plan;
   context.process = &plan.process;

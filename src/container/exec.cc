@@ -7,6 +7,7 @@
 #include "container/fault.h"
 #include "container/foreground.h"
 #include "container/start_sequence.h"
+#include "container/terminal.h"
 #include "container/user.h"
 #include "plan/compile.h"
 #include "sys/file.h"
@@ -146,6 +147,7 @@ Result<> make_console(const ExecOptions& options, Exec& exec) {
                                   "connect to the console socket ", options.console_socket);
     return {};
   }
+  take_window_size(options.stdio, exec.process);
   auto pair = TRY_CTX(sys::socket_pair(), "make a socket pair for the terminal");
   exec.console_sender = std::move(pair.first);
   exec.console_receiver = std::move(pair.second);

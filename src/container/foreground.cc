@@ -18,7 +18,33 @@ constexpr int kNotCaught[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT,
 
 bool is_passed_on(int signal) { return signal != SIGCHLD && signal != SIGURG && signal != SIGPIPE; }
 
-void handle_signals(FdRef signals, FdRef pidfd, std::optional<TerminalProxy>& terminal) {
+// Passes signals on. The init of a pid namespace does not get what it takes no care of: where any
+// other program would have ended by the signal, this one is ended too.
+class Forwarder {
+ public:
+  explicit Forwarder(const plan::ProcessHandle& process) : process_(process) {}
+
+  void pass_on(int signal) {
+    bool dropped = init_drops(process_.pid, signal);
+    (void)sys::pidfd_send_signal(process_.pidfd, dropped ? SIGKILL : signal);
+    if (dropped && ended_by_ == 0) ended_by_ = signal;
+  }
+  // The kernel has passed this one on already.
+  void was_sent(int signal) {
+    if (init_drops(process_.pid, signal)) pass_on(signal);
+  }
+  Exit collect() const {
+    Exit exit = collect_exit(process_.pidfd, process_.pid);
+    if (exit.signal == SIGKILL && ended_by_ != 0) exit.signal = ended_by_;
+    return exit;
+  }
+
+ private:
+  const plan::ProcessHandle& process_;
+  int ended_by_ = 0;
+};
+
+void handle_signals(FdRef signals, Forwarder& program, std::optional<TerminalProxy>& terminal) {
   signalfd_siginfo info;
   while (auto got = sys::read(signals, &info, sizeof info)) {
     if (*got != sizeof info) return;
@@ -26,7 +52,7 @@ void handle_signals(FdRef signals, FdRef pidfd, std::optional<TerminalProxy>& te
     if (signal == SIGWINCH && terminal) {
       terminal->copy_window_size();
     } else if (is_passed_on(signal)) {
-      (void)sys::pidfd_send_signal(pidfd, signal);
+      program.pass_on(signal);
     }
   }
 }
@@ -55,6 +81,7 @@ Result<Exit> wait_in_foreground(const plan::ProcessHandle& process,
     terminal.emplace(
         TRY(TerminalProxy::create(console, chosen(stdio.in, 0), chosen(stdio.out, 1))));
   }
+  Forwarder program(process);
   std::array<pollfd, 2 + TerminalProxy::kPolls> fds;
   for (;;) {
     fds.fill(pollfd{-1, 0, 0});
@@ -63,12 +90,15 @@ Result<Exit> wait_in_foreground(const plan::ProcessHandle& process,
     auto terminal_fds = std::span(fds).last<TerminalProxy::kPolls>();
     if (terminal) terminal->fill(terminal_fds);
     TRY_CTX(sys::poll(fds, -1), "wait for the program");
-    if (fds[1].revents != 0) handle_signals(signals.fd(), process.pidfd, terminal);
-    if (terminal) terminal->handle(terminal_fds);
+    if (fds[1].revents != 0) handle_signals(signals.fd(), program, terminal);
+    if (terminal) {
+      terminal->handle(terminal_fds);
+      if (int signal = terminal->take_typed_signal(process.pid)) program.was_sent(signal);
+    }
     if (fds[0].revents != 0) break;
   }
   if (terminal) terminal->drain();
-  return collect_exit(process.pidfd, process.pid);
+  return program.collect();
 }
 
 }  // namespace caisson::container

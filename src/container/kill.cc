@@ -1,6 +1,7 @@
 #include "container/api.h"
 #include "container/container.h"
 #include "container/errors.h"
+#include "container/process.h"
 #include "container/wait.h"
 #include "sys/process.h"
 
@@ -50,10 +51,13 @@ Result<> kill(Context& context, std::string_view id, int signal, bool all) {
 }
 
 Result<Exit> stop(Context& context, std::string_view id, int signal, int grace_ms) {
-  auto status = TRY(query(context, id)).status;
+  auto snapshot = TRY(query(context, id));
+  auto status = snapshot.status;
   if (!signal_can_be_sent(status)) return std::unexpected(not_running(id));
   // A frozen program can't end by itself.
   if (status == Status::kPaused) TRY(resume(context, id));
+  // Nothing would come of it but the wait for the end of the grace period.
+  if (init_drops(snapshot.pid(), signal)) signal = SIGKILL;
   // Asked before the end, which may remove the container.
   auto waiter = TRY(Waiter::begin(context, id));
   auto sent = kill(context, id, signal);

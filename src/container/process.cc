@@ -77,6 +77,32 @@ std::optional<Fd> find_process(const ProcessId& process, const std::string& boot
   return std::move(*pidfd);
 }
 
+bool init_drops(int pid, int signal) {
+  switch (signal) {
+    case SIGHUP:
+    case SIGINT:
+    case SIGQUIT:
+    case SIGTERM:
+    case SIGUSR1:
+    case SIGUSR2:
+    case SIGALRM: break;
+    default: return false;
+  }
+  auto text = sys::read_file(sys::kCwd, cat("/proc/", pid, "/status").c_str());
+  if (!text) return false;
+  std::uint64_t taken = 0;  // caught, ignored or blocked
+  bool init = false;
+  for (auto line : split(*text, '\n')) {
+    auto [name, rest] = split_once(line, ':');
+    auto value = trim(rest);
+    if (name == "NSpid") init = value.find('\t') != value.npos && value.ends_with("\t1");
+    if (name == "SigBlk" || name == "SigIgn" || name == "SigCgt") {
+      taken |= parse_number<std::uint64_t>(value, 16).value_or(~std::uint64_t{0});
+    }
+  }
+  return init && (taken >> (signal - 1) & 1) == 0;
+}
+
 Exit collect_exit(FdRef pidfd, int pid) {
   auto deadline = Deadline::in_ms(kCollectTimeoutMs);
   Exit exit;

@@ -1,6 +1,8 @@
 // Processes by their identity (pid and start time), and how they ended.
 #pragma once
 
+#include <signal.h>
+
 #include <optional>
 
 #include "base/fd.h"
@@ -14,6 +16,10 @@ Result<ProcessId> own_process();
 // A pidfd of the process if it still runs: not a zombie, not another one that was given the same
 // pid, and noted on this boot of the machine.
 std::optional<Fd> find_process(const ProcessId& process, const std::string& boot_id);
+
+// True when the kernel drops `signal` because the process is the init of its pid namespace and left
+// the signal at its default, which would end any other process (pid_namespaces(7)).
+bool init_drops(int pid, int signal);
 
 // How a process ended that poll(2) reports as ended: as our child, else from the kernel
 // (Linux 6.15), else from the zombie that its parent has not collected yet. Not known after 2 s of

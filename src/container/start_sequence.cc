@@ -10,6 +10,7 @@
 #include "container/journal.h"
 #include "container/process.h"
 #include "container/repair.h"
+#include "container/terminal.h"
 #include "plan/compile.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -101,7 +102,22 @@ State first_state(const Start& start) {
   return state;
 }
 
+// A signal to us is one for the program from its first instruction on. Without hooks, which may
+// take their time, it has no chance to leave a half-made container either; with them it ends the
+// start.
+Result<> catch_signals(Start& start) {
+  if (start.run != RunMode::kForeground || start.signals) return {};
+  start.signals.emplace(TRY(ForegroundSignals::block()));
+  return {};
+}
+
+bool has_create_hooks(const spec::Hooks& hooks) {
+  return !hooks.prestart.empty() || !hooks.create_runtime.empty() ||
+         !hooks.create_container.empty();
+}
+
 Result<> claim(Start& start) {
+  if (!has_create_hooks(start.plan.hooks)) TRY(catch_signals(start));
   State state = first_state(start);
   state.boot_id = TRY_CTX(sys::boot_id(), "read the boot id");
   if (start.run && *start.run != RunMode::kDetached) state.supervisor = TRY(own_process());
@@ -146,6 +162,9 @@ Result<> make_console(Start& start) {
     start.console_sender = TRY_CTX(sys::connect_unix(path), "connect to the console socket ", path);
     return {};
   }
+  if (start.run == RunMode::kForeground) {
+    take_window_size(start.options.stdio, start.plan.process);
+  }
   auto pair = TRY_CTX(sys::socket_pair(), "make a socket pair for the terminal");
   start.console_sender = std::move(pair.first);
   start.console_receiver = std::move(pair.second);
@@ -153,19 +172,6 @@ Result<> make_console(Start& start) {
 }
 
 // --- the process
-
-// Before the program can run: a signal to us is one for the program from its first instruction on,
-// and until here one that ends the start.
-Result<> catch_signals(Start& start) {
-  if (start.run != RunMode::kForeground || start.signals) return {};
-  start.signals.emplace(TRY(ForegroundSignals::block()));
-  return {};
-}
-
-bool has_create_hooks(const spec::Hooks& hooks) {
-  return !hooks.prestart.empty() || !hooks.create_runtime.empty() ||
-         !hooks.create_container.empty();
-}
 
 Result<> note_process(Start& start, const plan::ProcessHandle& process,
                       const plan::CgroupLocations& cgroups) {
@@ -177,7 +183,7 @@ Result<> note_process(Start& start, const plan::ProcessHandle& process,
   start.container.init = TRY_CTX(sys::dup_cloexec(process.pidfd), "duplicate a pidfd");
   TRY(save(start.container));
   fault_point(start.context, "create", "process");
-  return has_create_hooks(start.plan.hooks) ? Result<>{} : catch_signals(start);
+  return {};
 }
 
 Result<> run_create_hooks(Start& start, plan::HookPhase phase, const plan::ProcessHandle& process) {

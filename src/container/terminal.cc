@@ -1,5 +1,7 @@
 #include "container/terminal.h"
 
+#include <signal.h>
+
 #include "sys/file.h"
 #include "sys/process.h"
 #include "sys/socket.h"
@@ -23,6 +25,17 @@ bool write_some(FdRef fd, std::string& data, std::size_t limit) {
 
 }  // namespace
 
+void take_window_size(const plan::Stdio& stdio, plan::ProcessPlan& process) {
+  if (process.console_rows != 0 || process.console_columns != 0) return;
+  for (int number : {stdio.in >= 0 ? stdio.in : 0, stdio.out >= 0 ? stdio.out : 1}) {
+    auto size = sys::window_size(FdRef(number));
+    if (!size) continue;
+    process.console_rows = size->ws_row;
+    process.console_columns = size->ws_col;
+    return;
+  }
+}
+
 Result<TerminalProxy> TerminalProxy::create(FdRef console, FdRef in, FdRef out) {
   if (!TRY_CTX(sys::wait_readable(console, kReceiveTimeoutMs), "wait for the terminal")) {
     return std::unexpected(Error(Errno{ETIMEDOUT}).doing("wait for the container's terminal"));
@@ -45,6 +58,7 @@ TerminalProxy::TerminalProxy(TerminalProxy&& other) noexcept
       out_(other.out_),
       saved_mode_(std::exchange(other.saved_mode_, std::nullopt)),
       user_ended_(other.user_ended_),
+      typed_signal_(other.typed_signal_),
       to_master_(std::move(other.to_master_)),
       to_user_(std::move(other.to_user_)) {}
 
@@ -87,11 +101,30 @@ void TerminalProxy::read_user() {
   auto got = sys::read(in_, buffer, sizeof buffer);
   if (got && *got > 0) {
     to_master_.append(buffer, *got);
+    note_signal_keys({buffer, *got});
     return;
   }
   user_ended_ = true;
   // A terminal that is gone says nothing; the end of a file or pipe is what ^D stands for.
   if (got && !saved_mode_) to_master_ += kEndOfTransmission;
+}
+
+void TerminalProxy::note_signal_keys(std::string_view typed) {
+  auto mode = sys::terminal_mode(master_);
+  if (!mode || (mode->local & ISIG) == 0) return;
+  for (char c : typed) {
+    auto key = static_cast<std::uint8_t>(c);
+    if (key == mode->characters[VINTR]) typed_signal_ = SIGINT;
+    if (key == mode->characters[VQUIT]) typed_signal_ = SIGQUIT;
+  }
+}
+
+int TerminalProxy::take_typed_signal(int group) {
+  // Not before the terminal has it.
+  if (typed_signal_ == 0 || !to_master_.empty()) return 0;
+  int signal = std::exchange(typed_signal_, 0);
+  auto foreground = sys::foreground_group(master_);
+  return foreground && *foreground == group ? signal : 0;
 }
 
 void TerminalProxy::read_master() {

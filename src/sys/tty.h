@@ -24,6 +24,13 @@ inline ErrnoOr<> set_window_size(FdRef fd, const struct winsize& size) {
   return call_void(SYS_ioctl, fd.number(), TIOCSWINSZ, &size);
 }
 
+// The process group that gets the signals of the keys; asked through the pty master.
+inline ErrnoOr<int> foreground_group(FdRef fd) {
+  int group = 0;
+  TRY(call_void(SYS_ioctl, fd.number(), TIOCGPGRP, &group));
+  return group;
+}
+
 // The kernel's struct termios (TCGETS), which differs from glibc's.
 struct KernelTermios {
   std::uint32_t input, output, control, local;

@@ -56,11 +56,26 @@ Result<> read_identity(HostFacts& facts) {
   return {};
 }
 
-bool has_sys_admin() {
+struct OwnCapabilities {
+  std::uint64_t effective = 0, permitted = 0;
+};
+
+std::optional<OwnCapabilities> own_capabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2]{};
-  if (!sys::call(SYS_capget, &header, data)) return false;
-  return (data[CAP_SYS_ADMIN / 32].effective & (1U << (CAP_SYS_ADMIN % 32))) != 0;
+  if (!sys::call(SYS_capget, &header, data)) return std::nullopt;
+  auto joined = [](std::uint32_t low, std::uint32_t high) {
+    return std::uint64_t{high} << 32 | low;
+  };
+  return OwnCapabilities{joined(data[0].effective, data[1].effective),
+                         joined(data[0].permitted, data[1].permitted)};
+}
+
+void read_capabilities(HostFacts& facts) {
+  auto own = own_capabilities();
+  if (!own) return;
+  facts.privileged = (own->effective >> CAP_SYS_ADMIN & 1) != 0;
+  facts.own_capabilities = own->permitted;
 }
 
 // As /proc/sys/kernel/cap_last_cap says, by asking for the bits around the usual one: no file.
@@ -222,7 +237,7 @@ bool apparmor_enabled() {
 Result<HostFacts> read_host_facts(bool for_view) {
   HostFacts facts;
   TRY(read_identity(facts));
-  facts.privileged = has_sys_admin();
+  read_capabilities(facts);
   facts.last_capability = last_capability();
   TRY(read_cgroups(facts));
   read_v2_controllers(facts.cgroup);

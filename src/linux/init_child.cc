@@ -169,8 +169,15 @@ ErrnoOr<> become_root(ChildContext& context) {
   const auto& ids = context.plan->namespaces.ids;
   bool joined = ids.method == plan::IdMapMethod::kNone;
   note(context, Operation::kNone, "root of the user namespace");
-  if (joined || maps_root(ids.gid)) TRY(sys::setresgid(0));
-  if (joined || maps_root(ids.uid)) TRY(sys::setresuid(0));
+  // What a joined one maps is not known: without a root in it (EINVAL) we stay who we are.
+  auto become = [&](bool mapped, ErrnoOr<> (*set)(std::uint32_t)) -> ErrnoOr<> {
+    if (!joined && !mapped) return {};
+    auto done = set(0);
+    if (!done && joined && done.error().value == EINVAL) return {};
+    return done;
+  };
+  TRY(become(maps_root(ids.gid), sys::setresgid));
+  TRY(become(maps_root(ids.uid), sys::setresuid));
   // A change of ids clears it.
   TRY(sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
   return {};

@@ -89,7 +89,8 @@ ErrnoOr<> search_path(ChildContext& context, std::string_view name) {
     at[name.size()] = '\0';
     auto usable = check_executable(context.program);
     if (usable) return {};
-    if (usable.error().value == EACCES) best = EACCES;
+    // A directory that this user may not search holds nothing for him.
+    if (usable.error().value == EACCES && sys::fstatat(sys::kCwd, context.program)) best = EACCES;
   }
   return std::unexpected(Errno{best});
 }

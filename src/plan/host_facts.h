@@ -48,9 +48,8 @@ struct HostFacts {
   bool in_user_namespace = false;  // not in the initial one
   bool privileged = false;         // CAP_SYS_ADMIN over our own user namespace
   int last_capability = 40;        // /proc/sys/kernel/cap_last_cap
-  // CapBnd of /proc/self/status; more can be granted in a new user namespace only. Absent: not
-  // known.
-  std::optional<std::uint64_t> bounding_capabilities;
+  // Those we hold (permitted); more can be granted in a new user namespace only. Absent: not known.
+  std::optional<std::uint64_t> own_capabilities;
   CgroupFacts cgroup;
   bool apparmor = false, selinux = false;
   bool machine_swap_accounting = true;

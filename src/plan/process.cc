@@ -91,12 +91,12 @@ Result<> plan_labels(const spec::Process& process, const HostFacts& host, Proces
   return {};
 }
 
-// What the new process can hold at most: everything in a new user namespace, our own bounding set
+// What the new process can hold at most: everything in a new user namespace, what we hold
 // otherwise.
 std::uint64_t grantable_capabilities(const Input& in, const NamespacePlan& namespaces) {
   std::uint64_t all = all_capabilities(in.host.last_capability);
   if (other_user_namespace(namespaces)) return all;
-  return all & in.host.bounding_capabilities.value_or(all);
+  return all & in.host.own_capabilities.value_or(all);
 }
 
 Result<> plan_attributes(const Input& in, const spec::Process& process, ProcessPlan& plan) {

@@ -271,7 +271,7 @@ TEST(Capabilities, NothingIsInheritableUnlessAsked) {
 
 TEST(Capabilities, OurBoundingSetLimitsUsOutsideANewUserNamespace) {
   HostFacts host = root_host(CgroupMode::kV2);
-  host.bounding_capabilities = 1U << 5;
+  host.own_capabilities = 1U << 5;
   EXPECT_EQ(compiled(default_spec(), host).capabilities.bounding, 1U << 5);
   spec::ContainerSpec spec = default_spec();
   spec.linux_part->namespaces.push_back({NamespaceKind::kUser, ""});

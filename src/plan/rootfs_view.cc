@@ -70,6 +70,7 @@ class View {
 
   Result<> add_fresh();
   void add_current_directory();
+  void add_layer_for_current_directory(const std::string& here);
 
   const Input& in_;
   const NamespacePlan& namespaces_;
@@ -262,11 +263,30 @@ Result<> View::add_fresh() {
 }
 
 // Whoever starts a command from /tmp/project means the files there.
+// A change below a directory copies all those above it, with their owners. In a user namespace the
+// kernel does not (EOVERFLOW) when an owner is not mapped: the user's own directory below those of
+// others gets a layer that begins with it.
+void View::add_layer_for_current_directory(const std::string& here) {
+  if (!pieces_ || is_replaced(here) || !mounts_below(mounts_, here).empty()) return;
+  const bool has_layer = std::ranges::any_of(sink_.steps, [&](const MountStep& step) {
+    return step.op == MountOp::kOverlayView && step.target == here;
+  });
+  const bool in_layer = std::ranges::any_of(sink_.steps, [&](const MountStep& step) {
+    return step.op == MountOp::kOverlayView && at_or_below(here, step.target);
+  });
+  if (has_layer || !in_layer) return;
+  overlay(here, next_layer());
+  sink_.steps.back().fallback_readonly_bind = false;  // what is below already is better
+  sink_.steps.back().optional = true;
+  sink_.steps.back().origin = cat("current directory ", here);
+}
+
 void View::add_current_directory() {
   const std::string here = clean_path(in_.host.current_directory);
   const bool hidden = std::ranges::any_of(
       kReplacedFiles, [&](std::string_view each) { return at_or_below(here, each); });
-  if (!hidden || is_overridden(here)) return;
+  if (is_overridden(here)) return;
+  if (!hidden) return add_layer_for_current_directory(here);
   const std::size_t first = sink_.steps.size();
   if (pieces_ && !mounts_below(mounts_, here).empty()) {
     add_directory(here, true);

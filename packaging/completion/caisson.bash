@@ -167,7 +167,7 @@ _caisson_table() {
 
 _caisson() {
   local cur=${COMP_WORDS[COMP_CWORD]} face=caisson verb= operands=0 i word
-  local verbs options valued names program
+  local verbs options valued names program root=()
   case ${COMP_WORDS[0]##*/} in
     caisson-oci | runc | crun) face=caisson-oci ;;
   esac
@@ -179,6 +179,7 @@ _caisson() {
       --)
         [[ $program ]] && { _caisson_program $((i + 1)); return; } ;;
       -*)
+        [[ $word == --root ]] && root=(--root "${COMP_WORDS[i + 1]}")
         [[ $valued && "|$valued|" == *"|$word|"* ]] && ((i++)) ;;
       =) ((i++)) ;;
       *)
@@ -211,9 +212,9 @@ _caisson() {
 
 _caisson_names() {
   if [[ $1 == caisson ]]; then
-    "${COMP_WORDS[0]}" ps --all --quiet 2>/dev/null
+    "${COMP_WORDS[0]}" "${root[@]}" ps --all --quiet 2>/dev/null
   else
-    "${COMP_WORDS[0]}" list --quiet 2>/dev/null
+    "${COMP_WORDS[0]}" "${root[@]}" list --quiet 2>/dev/null
   fi
 }
 

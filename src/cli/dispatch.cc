@@ -1,6 +1,7 @@
 // From the words of the command line to one command's function, and from its error to a status.
 #include "cli/args.h"
 #include "cli/command.h"
+#include "cli/general_cures.h"
 #include "cli/help.h"
 #include "cli/state_root.h"
 
@@ -154,7 +155,9 @@ int dispatch(std::span<const std::string_view> words, ExecutorFactory make_execu
   context.reporter.engine_face = context.face == Face::kEngine;
   auto status = run_words(context, rest);
   if (status) return *status;
-  context.reporter.failure(status.error(), failure_prefix(context, status.error()));
+  Error error = std::move(status).error();
+  if (context.face == Face::kPeople) error = with_general_cure(std::move(error));
+  context.reporter.failure(error, failure_prefix(context, error));
   if (context.failure_status != 0) return context.failure_status;
   bool special = context.command != nullptr && context.command->failure_status != 0;
   return special ? context.command->failure_status : 1;

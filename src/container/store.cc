@@ -99,6 +99,13 @@ Result<Folder> open_folder(const Context& context, std::string_view id) {
   return folder;
 }
 
+// A half-filled folder. Without a descriptor left it is still empty, and goes without one.
+static void drop(FdRef root, const std::string& name) {
+  if (!sys::remove_tree(root, name.c_str())) {
+    (void)sys::unlinkat(root, name.c_str(), AT_REMOVEDIR);
+  }
+}
+
 Result<Claim> claim_folder(const Context& context, const State& state, std::string_view config) {
   TRY_CTX(sys::make_directories(context.root, 0711), "make the state directory ", context.root);
   Fd root = TRY(open_root(context));
@@ -106,7 +113,7 @@ Result<Claim> claim_folder(const Context& context, const State& state, std::stri
     std::string name = passing_name("new");
     auto claim = fill(root, name, state, config);
     if (!claim) {
-      (void)sys::remove_tree(root, name.c_str());
+      drop(root, name);
       if (claim.error().value == ENOENT || claim.error().value == EEXIST) continue;
       return std::unexpected(Error(claim.error()).doing("make a folder in ", context.root));
     }
@@ -118,7 +125,7 @@ Result<Claim> claim_folder(const Context& context, const State& state, std::stri
       claim->folder.path = folder_path(context, state.id);
       return std::move(*claim);
     }
-    (void)sys::remove_tree(root, name.c_str());
+    drop(root, name);
     int error = renamed.error().value;
     if (error == ENOTEMPTY || error == EEXIST) return std::unexpected(taken_name(state.id));
     if (error != ENOENT) {

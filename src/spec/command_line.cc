@@ -11,6 +11,8 @@ namespace caisson::spec {
 namespace {
 
 constexpr std::uint64_t kCpuPeriod = 100'000;
+// The kernel charges a start some 400 KiB before the program runs.
+constexpr std::int64_t kLeastMemory = 512 * 1024;
 
 Error wrong(std::string_view option, std::string_view value, std::string_view why) {
   return Error::invalid(std::string(why)).where("--", option, " ", value).code("option.value");
@@ -138,7 +140,13 @@ Result<std::int64_t> size_or_unlimited(std::string_view option, std::string_view
 Result<Resources> resources(const RunOptions& options) {
   Resources out;
   if (!options.memory.empty() || !options.memory_swap.empty()) out.memory.emplace();
-  if (!options.memory.empty()) out.memory->limit = TRY(size_or_unlimited("memory", options.memory));
+  if (!options.memory.empty()) {
+    out.memory->limit = TRY(size_or_unlimited("memory", options.memory));
+    if (out.memory->limit > 0 && out.memory->limit < kLeastMemory) {
+      return std::unexpected(wrong("memory", options.memory, "no program can start in so little")
+                                 .cure("give 512k or more"));
+    }
+  }
   if (!options.memory_swap.empty()) {
     if (options.memory.empty()) {
       return std::unexpected(wrong("memory-swap", options.memory_swap, "it needs --memory, too")

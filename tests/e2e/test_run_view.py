@@ -1,6 +1,7 @@
 """What a view of this machine shows, and what it keeps away from the machine."""
 
 import os
+import shutil
 import socket
 import sys
 
@@ -162,8 +163,11 @@ class RunView(harness.TestCase):
         self.assertEqual(done.out, "FileNotFoundError\nConnectionRefusedError\n", str(done))
 
     def test_a_view_in_a_view(self):
-        # What the kernel lets be nested works; else the error says why.
-        done = self.caisson("run", "-w", "/", "--cap-add", "ALL", "--seccomp", "unconfined", "--", harness.CAISSON,
+        # What the kernel lets be nested works; else the error says why. The program is copied to where
+        # the view shows it: it may have been built below /tmp.
+        copied = os.path.join(self.dir, "caisson")
+        shutil.copy(harness.CAISSON, copied)
+        done = self.caisson("run", "-w", "/", "--cap-add", "ALL", "--seccomp", "unconfined", "--", copied,
                             "run", "--", "sh", "-c", "echo inner; exit 9")
         if done.status == 125:
             self.assertEqual(done.err.count("cure:"), 1, f"a refusal needs a cure: {done}")

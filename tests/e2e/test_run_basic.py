@@ -73,8 +73,8 @@ class RunBasic(harness.TestCase):
         self.assertEqual(process.stdout.readline(), "ready\n")
         process.kill()
         harness.wait_until(lambda: not sleepers(seconds), "sleep ends with caisson", 5)
-        # What the killed one could not clean up, the next look at the containers does.
-        self.assertEqual(self.caisson("ps", "--all", "--quiet").out, "")
+        # What the killed one could not clean up, the next look at the containers starts to.
+        harness.wait_until(lambda: self.caisson("ps", "--all", "--quiet").out == "", "the container is removed", 10)
 
     def test_current_directory_is_kept(self):
         folder = os.path.join(self.dir, "sub folder")

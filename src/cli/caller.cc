@@ -48,7 +48,9 @@ Result<spec::CallerFacts> look_at_caller() {
   facts.gid = sys::getegid();
   facts.privileged = is_privileged();
   int count = ::getgroups(0, nullptr);
-  if (count > 0) {
+  // Groups that nobody in this user namespace may set are not ours to hand on.
+  auto setgroups = sys::read_file(sys::kCwd, "/proc/self/setgroups");
+  if (count > 0 && !(setgroups && setgroups->starts_with("deny"))) {
     facts.groups.resize(static_cast<std::size_t>(count));
     count = ::getgroups(count, facts.groups.data());
     facts.groups.resize(count > 0 ? static_cast<std::size_t>(count) : 0);

@@ -257,7 +257,8 @@ Result<> apply_devices(const plan::CgroupPlan& plan, const CgroupSet& set) {
       Error::with_cause(EOPNOTSUPP, "no cgroup hierarchy of this host takes them")
           .doing("apply the device rules")
           .where("linux.resources.devices")
-          .cure("Mount the v1 devices hierarchy or cgroup v2.")
+          .cure("Mount the v1 devices hierarchy or cgroup v2; in a container, start the outer one "
+                "with \"-v /sys/fs/cgroup\".")
           .code("cgroup.devices"));
 }
 

@@ -53,6 +53,10 @@ Result<> read_identity(HostFacts& facts) {
   }
   // A kernel without user namespaces has no such file, and everybody is in the initial one.
   facts.in_user_namespace = ns && ns->st_ino != kInitialUserNamespace;
+  if (facts.in_user_namespace) {
+    auto text = sys::read_file(sys::kCwd, "/proc/self/setgroups");
+    facts.setgroups_denied = text && text->starts_with("deny");
+  }
   return {};
 }
 

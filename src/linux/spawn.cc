@@ -211,6 +211,19 @@ void NewProcess::kill_and_reap() {
   pidfd_.reset();
 }
 
+namespace {
+
+// ENOSYS is also what system call filters answer.
+Error clone_error(Errno error) {
+  Error out = Error(error).doing("clone3");
+  if (error.value != ENOSYS && error.value != EPERM) return out;
+  return std::move(out).cure(
+      "in a container, start the outer one with \"--cap-add ALL --seccomp unconfined\"; elsewhere "
+      "\"caisson doctor\" says what is missing");
+}
+
+}  // namespace
+
 Result<NewProcess> spawn(ChildContext& context, Sharing sharing, void (*entry)(ChildContext&)) {
   int pidfd = -1;
   clone_args args{};
@@ -222,12 +235,13 @@ Result<NewProcess> spawn(ChildContext& context, Sharing sharing, void (*entry)(C
     args.cgroup = static_cast<__u64>(static_cast<unsigned>(context.cgroup_fd));
   }
   if (sharing == Sharing::kNothing || !kMaySharedMemory) {
-    long pid = TRY_CTX(sys::call(SYS_clone3, &args, sizeof args), "clone3");
-    if (pid == 0) {
+    auto pid = sys::call(SYS_clone3, &args, sizeof args);
+    if (!pid) return std::unexpected(clone_error(pid.error()));
+    if (*pid == 0) {
       entry(context);
       sys::exit_process(1);
     }
-    return NewProcess(static_cast<int>(pid), Fd(pidfd));
+    return NewProcess(static_cast<int>(*pid), Fd(pidfd));
   }
   // The stack stays mapped: the child leaves it by exec at a time that we are not told of. It is
   // one per start, untouched pages cost nothing, and the process that starts containers is
@@ -239,8 +253,9 @@ Result<NewProcess> spawn(ChildContext& context, Sharing sharing, void (*entry)(C
   args.stack_size = kStackSize;
   // Lives at the foot of the child's own stack memory, which outlives this frame.
   auto* start = new (stack) Entry{&context, entry};
-  int pid = TRY_CTX(sys::clone_sharing_memory(args, enter, start), "clone3");
-  return NewProcess(pid, Fd(pidfd));
+  auto pid = sys::clone_sharing_memory(args, enter, start);
+  if (!pid) return std::unexpected(clone_error(pid.error()));
+  return NewProcess(*pid, Fd(pidfd));
 }
 
 Result<Event> next_event(const Conversation& talk, const NewProcess& process, int timeout_ms,

@@ -46,6 +46,7 @@ struct HostFacts {
   std::uint32_t uid = 0, gid = 0;  // effective ids of the caller
   std::vector<std::uint32_t> groups;
   bool in_user_namespace = false;  // not in the initial one
+  bool setgroups_denied = false;   // in our user namespace, and with it in all below
   bool privileged = false;         // CAP_SYS_ADMIN over our own user namespace
   int last_capability = 40;        // /proc/sys/kernel/cap_last_cap
   // Those we hold (permitted); more can be granted in a new user namespace only. Absent: not known.

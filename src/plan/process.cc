@@ -57,7 +57,8 @@ Result<> plan_user(const spec::User& user, const NamespacePlan& namespaces, cons
     TRY(check_mapped(namespaces, gid, true, "process.user.additionalGids"));
   }
   const bool joined = namespaces.of(NamespaceKind::kUser).action == NamespaceAction::kJoin;
-  plan.set_groups = !namespaces.ids.deny_setgroups && (in.host.privileged || !joined);
+  const bool denied = namespaces.ids.deny_setgroups || in.host.setgroups_denied;
+  plan.set_groups = !denied && (in.host.privileged || !joined);
   if (plan.set_groups || user.additional_gids.empty()) return {};
   return std::unexpected(
       Error::with_cause(EPERM, "groups cannot be set in a user namespace that maps one group only")

@@ -4,55 +4,13 @@
 #include <array>
 
 #include "base/text.h"
+#include "spec/default_spec.h"
 
 namespace caisson::plan {
 namespace {
 
-// linux/capability.h, by number.
-constexpr auto kNames = std::to_array<std::string_view>({
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-});
-constexpr int kLast = static_cast<int>(kNames.size()) - 1;
+// The table of names is spec's: the position is the number.
+constexpr int kLast = spec::kLastCapability;
 
 std::uint64_t bit(int number) { return std::uint64_t{1} << number; }
 
@@ -113,14 +71,14 @@ std::optional<int> capability_number(std::string_view name) {
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
   }
   if (!upper.starts_with("CAP_")) upper.insert(0, "CAP_");
-  auto found = std::ranges::find(kNames, std::string_view(upper));
-  if (found == kNames.end()) return std::nullopt;
-  return static_cast<int>(found - kNames.begin());
+  auto found = std::ranges::find(spec::capability_names(), std::string_view(upper));
+  if (found == spec::capability_names().end()) return std::nullopt;
+  return static_cast<int>(found - spec::capability_names().begin());
 }
 
 std::string_view capability_name(int number) {
   if (number < 0 || number > kLast) return {};
-  return kNames[static_cast<std::size_t>(number)];
+  return spec::capability_names()[static_cast<std::size_t>(number)];
 }
 
 std::string capability_names(std::uint64_t set) {
@@ -135,7 +93,7 @@ std::string capability_names(std::uint64_t set) {
 
 Strings known_capabilities(int last) {
   auto count = std::clamp(last, -1, kLast) + 1;
-  return {kNames.begin(), kNames.begin() + count};
+  return {spec::capability_names().begin(), spec::capability_names().begin() + count};
 }
 
 std::uint64_t all_capabilities(int last) {

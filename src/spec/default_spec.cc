@@ -1,5 +1,7 @@
 #include "spec/default_spec.h"
 
+#include <iterator>
+
 #include "spec/oci_writer.h"
 
 namespace caisson::spec {
@@ -48,6 +50,8 @@ constexpr std::string_view kCapabilityNames[] = {
     "CAP_BPF",
     "CAP_CHECKPOINT_RESTORE",
 };
+
+static_assert(std::size(kCapabilityNames) == kLastCapability + 1);
 
 constexpr std::string_view kDefaultCapabilities[] = {
     "CAP_AUDIT_WRITE", "CAP_CHOWN",   "CAP_DAC_OVERRIDE",     "CAP_FOWNER",     "CAP_FSETID",

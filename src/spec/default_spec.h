@@ -23,6 +23,7 @@ Strings default_readonly_paths();
 // to serve, not enough to reconfigure the machine.
 std::span<const std::string_view> default_capabilities();
 // Every name of capabilities(7) up to Linux 6.x, "CAP_CHOWN" first; the position is the number.
+inline constexpr int kLastCapability = 40;
 std::span<const std::string_view> capability_names();
 
 // The config.json that `spec` writes: a shell on a read-only root file system in ./rootfs. With

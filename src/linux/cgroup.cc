@@ -303,17 +303,4 @@ Result<> limit_cgroups(const plan::CgroupPlan& plan, const CgroupSet& set) {
   return {};
 }
 
-Result<CgroupSet> create_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo) {
-  if (plan.directories.empty()) return CgroupSet{};
-  Targets targets = TRY(look(plan));
-  TRY(register_undo(targets, undo));
-  auto set = build(targets);
-  if (set) {
-    auto limited = limit_cgroups(plan, *set);
-    if (!limited) set = std::unexpected(std::move(limited).error());
-  }
-  if (!set) take_back(targets);
-  return set;
-}
-
 }  // namespace caisson::linux

@@ -42,16 +42,13 @@ Result<CgroupSet> make_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo
 // already (that is how a start overlaps the two), but must not run foreign code before.
 Result<> limit_cgroups(const plan::CgroupPlan& plan, const CgroupSet& set);
 
-// Both of the above, taken back together on failure.
-Result<CgroupSet> create_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo);
-
 // Opens a running container's cgroups for one more process. Where init has moved on within a
 // hierarchy (an init system does), so that the container's own directory takes no process, its
 // present cgroup is opened instead.
 Result<CgroupSet> open_cgroups(const plan::CgroupLocations& cgroups, int init_pid);
 
 // Takes Undo::kRemoveCgroup back: kills what runs in the directory, removes it with all that is
-// nested in it, and then parents that create_cgroups made and nothing uses any more. Bounded by
+// nested in it, and then parents that make_cgroups made and nothing uses any more. Bounded by
 // about 5 seconds. Missing is success. Refuses whatever is not a cgroup below a mount's root.
 Result<> remove_cgroup(const std::string& directory);
 

@@ -42,6 +42,16 @@ class RecordingUndoLog : public plan::UndoLog {
   bool existed_when_recorded = false;
 };
 
+// What a start does, in its order; on failure what was recorded is taken back, as its journal does.
+Result<CgroupSet> make_limited(const plan::CgroupPlan& plan, RecordingUndoLog& undo) {
+  auto set = make_cgroups(plan, undo);
+  if (!set) return set;
+  auto limited = limit_cgroups(plan, *set);
+  if (limited) return set;
+  for (const auto& change : undo.records.back()) EXPECT_TRUE(remove_cgroup(change.target));
+  return std::unexpected(std::move(limited).error());
+}
+
 // Cgroups below one parent per test process, in every hierarchy of this host that is picked.
 class CgroupTest : public testing::Test {
  protected:
@@ -103,7 +113,7 @@ class CgroupTest : public testing::Test {
   }
 
   CgroupSet create(const plan::CgroupPlan& plan) {
-    auto set = create_cgroups(plan, undo_);
+    auto set = make_limited(plan, undo_);
     EXPECT_TRUE(set) << set.error().message();
     return set ? *std::move(set) : CgroupSet{};
   }
@@ -200,7 +210,7 @@ TEST_F(CgroupTest, StartsAndRemovalsAtOnceDoNotTakeEachOthersParent) {
     for (int round = 0; child->pid == 0; ++round) {
       if (round == kRounds) sys::exit_process(0);
       RecordingUndoLog undo;
-      auto set = create_cgroups(plan, undo);
+      auto set = make_limited(plan, undo);
       if (!set) sys::exit_process(1);
       if (set->locations.size() != plan.directories.size()) sys::exit_process(2);
       for (const auto& location : set->locations) {
@@ -237,7 +247,7 @@ TEST_F(CgroupTest, WritesLimitsInOrderAndNamesTheFieldOfABadOne) {
     for (const auto& location : set.locations) ASSERT_TRUE(remove_cgroup(location.directory));
   }
   pids->writes.push_back(limit("pids.max", "many"));
-  auto failed = create_cgroups(plan, undo_);
+  auto failed = make_limited(plan, undo_);
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().where(), "linux.resources.pids.limit");
   EXPECT_THAT(failed.error().message(), HasSubstr("pids.max"));
@@ -262,7 +272,7 @@ TEST_F(CgroupTest, RefusesACgroupThatHasProcesses) {
   CgroupSet set = create(plan);
   int pid = spawn(set);
   RecordingUndoLog undo;
-  auto second = create_cgroups(plan, undo);
+  auto second = make_limited(plan, undo);
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error().message(),
               HasSubstr("container's cgroup is not empty: 1 process(es) found"));
@@ -275,11 +285,11 @@ TEST_F(CgroupTest, RefusesAFrozenCgroupAndKeepsAnEmptyOne) {
   CgroupSet set = create(plan);
   ASSERT_TRUE(cgroup_freeze(set.locations, 2000));
   RecordingUndoLog undo;
-  auto second = create_cgroups(plan, undo);
+  auto second = make_limited(plan, undo);
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error().message(), HasSubstr("container's cgroup unexpectedly frozen"));
   ASSERT_TRUE(cgroup_thaw(set.locations, 2000));
-  auto third = create_cgroups(plan, undo);
+  auto third = make_limited(plan, undo);
   EXPECT_TRUE(third);
   EXPECT_THAT(undo.records, IsEmpty()) << "what was there before is not ours to remove";
 }
@@ -405,7 +415,7 @@ TEST_F(CgroupTest, HierarchiesThatRefuseAreSkippedUnlessALimitNeedsThem) {
   }
   plan.directories.front().required = true;
   for (const auto& path : directories_) ASSERT_TRUE(remove_cgroup(path));
-  auto failed = create_cgroups(plan, undo_);
+  auto failed = make_limited(plan, undo_);
   ASSERT_FALSE(failed);
   EXPECT_THAT(failed.error().message(), HasSubstr("no-such-hierarchy"));
   EXPECT_THAT(failed.error().cure(), Not(IsEmpty()));

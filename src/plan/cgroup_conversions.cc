@@ -75,6 +75,13 @@ void add_pids(WriteRequest& request) {
   if (limit) request.add("pids.max", *limit < 0 ? "max" : cat(*limit), "pids.limit");
 }
 
+void add_cpuset(WriteRequest& request) {
+  if (!request.resources.cpu) return;
+  const spec::CpuResources& cpu = *request.resources.cpu;
+  if (cpu.cpus && !cpu.cpus->empty()) request.add("cpuset.cpus", *cpu.cpus, "cpu.cpus");
+  if (cpu.mems && !cpu.mems->empty()) request.add("cpuset.mems", *cpu.mems, "cpu.mems");
+}
+
 void add_rdma(WriteRequest& request) {
   for (const auto& [device, limit] : request.resources.rdma) {
     std::string value = device;

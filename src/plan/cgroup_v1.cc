@@ -78,13 +78,6 @@ void add_cpu(WriteRequest& request) {
     request.add("cpu.cfs_burst_us", cat(*cpu.burst), "cpu.burst").optional = *cpu.burst == 0;
 }
 
-void add_cpuset(WriteRequest& request) {
-  if (!request.resources.cpu) return;
-  const spec::CpuResources& cpu = *request.resources.cpu;
-  if (cpu.cpus && !cpu.cpus->empty()) request.add("cpuset.cpus", *cpu.cpus, "cpu.cpus");
-  if (cpu.mems && !cpu.mems->empty()) request.add("cpuset.mems", *cpu.mems, "cpu.mems");
-}
-
 void add_throttle(WriteRequest& request, const std::vector<spec::ThrottleDevice>& devices,
                   std::string_view file, std::string_view field) {
   for (const spec::ThrottleDevice& device : devices) {

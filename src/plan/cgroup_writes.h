@@ -39,6 +39,7 @@ Result<> check_block_io_weights(const spec::BlockIoResources& io);
 // "2MB", the way the kernel names files of huge pages.
 Result<> check_page_size(const std::string& page_size, std::size_t index);
 void add_pids(WriteRequest& request);
+void add_cpuset(WriteRequest& request);
 void add_rdma(WriteRequest& request);
 std::string device_id(std::int64_t major, std::int64_t minor);  // "8:16"
 

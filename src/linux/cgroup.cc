@@ -298,6 +298,11 @@ Result<> limit_cgroups(const plan::CgroupPlan& plan, const CgroupSet& set) {
   for (std::size_t i = 0; i < set.locations.size(); ++i) {
     TRY(apply_writes({*set.directories[i], set.locations[i].directory, set.not_enabled[i]}));
   }
+  return {};
+}
+
+Result<> limit_devices(const plan::CgroupPlan& plan, const CgroupSet& set) {
+  if (plan.directories.empty()) return {};
   auto devices = apply_devices(plan, set);
   if (!devices) return std::unexpected(std::move(devices).error().step("cgroup"));
   return {};

@@ -38,9 +38,10 @@ struct CgroupSet {
 // it is empty and not frozen, and is never removed. The plan must outlive the set.
 Result<CgroupSet> make_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo);
 
-// Applies the plan's limits and device rules to what make_cgroups() made. A process may have joined
-// already (that is how a start overlaps the two), but must not run foreign code before.
+// Applies the plan's limits, or its device rules, to what make_cgroups() made. A process may have
+// joined already (that is how a start overlaps the two), but must not run foreign code before.
 Result<> limit_cgroups(const plan::CgroupPlan& plan, const CgroupSet& set);
+Result<> limit_devices(const plan::CgroupPlan& plan, const CgroupSet& set);
 
 // Opens a running container's cgroups for one more process. Where init has moved on within a
 // hierarchy (an init system does), so that the container's own directory takes no process, its

@@ -47,6 +47,7 @@ Result<CgroupSet> make_limited(const plan::CgroupPlan& plan, RecordingUndoLog& u
   auto set = make_cgroups(plan, undo);
   if (!set) return set;
   auto limited = limit_cgroups(plan, *set);
+  if (limited) limited = limit_devices(plan, *set);
   if (limited) return set;
   for (const auto& change : undo.records.back()) EXPECT_TRUE(remove_cgroup(change.target));
   return std::unexpected(std::move(limited).error());

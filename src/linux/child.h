@@ -40,6 +40,7 @@ enum class ChildStep : std::int32_t {
   kHostname,
   kSysctl,
   kConsole,
+  kDeviceRules,
   kLimits,
   kScheduling,
   kWorkingDirectory,
@@ -111,6 +112,7 @@ struct ChildContext {
   bool want_layers = false;
   bool end_with_parent = false;      // not only while we build, but as long as the program runs
   int devices_task_fd = -1;          // v1 devices: joined last, see CgroupSet
+  bool await_device_rules = false;   // v1 devices joined first: the parent limits them when told
   std::vector<int> cgroup_task_fds;  // v1: opened "tasks" files
   std::vector<JoinNamespace> joins;
   std::uint64_t unshare_flags = 0;  // namespaces that clone3 could not make

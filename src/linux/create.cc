@@ -78,10 +78,20 @@ Result<> prepare_context(Start& start) {
   return {};
 }
 
+// A cgroup namespace is rooted where its maker stands, in every hierarchy: then the child joins the
+// v1 devices cgroup with the others, and its rules wait until the child has made its nodes.
+void join_devices(Start& start) {
+  auto& context = start.context;
+  context.devices_task_fd = start.cgroups.devices_task_fd;
+  if (context.devices_task_fd < 0 || !start.request.plan->cgroup.own_namespace) return;
+  context.cgroup_task_fds.push_back(std::exchange(context.devices_task_fd, -1));
+  context.await_device_rules = true;
+}
+
 Result<> open_cgroup_directories(Start& start) {
   start.cgroups = TRY(make_cgroups(start.request.plan->cgroup, *start.request.undo));
   start.context.cgroup_task_fds = start.cgroups.task_fds;
-  start.context.devices_task_fd = start.cgroups.devices_task_fd;
+  join_devices(start);
   start.context.cgroup_fd = start.cgroups.unified_fd;
   start.result.cgroups = start.cgroups.locations;
   return {};
@@ -241,7 +251,11 @@ Result<> register_process(Start& start) {
   return {};
 }
 
-Result<> limit(Start& start) { return limit_cgroups(start.request.plan->cgroup, start.cgroups); }
+Result<> limit(Start& start) {
+  TRY(limit_cgroups(start.request.plan->cgroup, start.cgroups));
+  if (start.context.await_device_rules) return {};
+  return limit_devices(start.request.plan->cgroup, start.cgroups);
+}
 
 Result<> write_launch(Start& start) {
   const auto& request = start.request;
@@ -274,6 +288,16 @@ Result<> run_hooks(Start& start) {
   return say(talk, 'C');
 }
 
+Result<> limit_when_asked(Start& start) {
+  if (!start.context.await_device_rules) return {};
+  auto event =
+      TRY(next_event(talk_of(start), start.process, kReadyTimeoutMs, &start.result.layers));
+  if (event != Event::kDeviceRulesWanted) {
+    return std::unexpected(Error(Errno{EPROTO}).doing("apply the device rules"));
+  }
+  return limit_devices(start.request.plan->cgroup, start.cgroups);
+}
+
 Result<> let_go(Start& start) {
   auto talk = talk_of(start);
   TRY(say(talk, 'G'));
@@ -302,6 +326,7 @@ constexpr ParentStep kSteps[] = {
     {"limits", limit},
     {"launch-block", write_launch},
     {"hooks", run_hooks},
+    {"device-rules", limit_when_asked},
     {"ready", let_go},
 };
 

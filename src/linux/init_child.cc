@@ -288,6 +288,11 @@ ErrnoOr<> write_sysctls(ChildContext& context) {
   return {};
 }
 
+// All device nodes are made: their rules may take effect.
+ErrnoOr<> ask_for_device_rules(ChildContext& context) {
+  return context.await_device_rules ? tell(context, 'D') : ErrnoOr<>{};
+}
+
 ErrnoOr<> launch(ChildContext& context) {
   TRY(expect(context, 'G'));
   if (context.devices_task_fd >= 0) {
@@ -322,6 +327,7 @@ constexpr Step kInitSteps[] = {
     {ChildStep::kPivot, pivot_into_root},
     {ChildStep::kPropagation, apply_root_propagation},
     {ChildStep::kConsole, take_console},
+    {ChildStep::kDeviceRules, ask_for_device_rules},
     {ChildStep::kLimits, apply_limits},
     {ChildStep::kScheduling, apply_scheduling},
     {ChildStep::kWorkingDirectory, enter_working_directory},

@@ -233,17 +233,29 @@ ErrnoOr<> copy_up(ChildContext& context, int index, const MountStep& step) {
 // --- masks
 // ------------------------------------------------------------------------------------------
 
+// CVE-2025-31133: what we hide files with must really be the null device.
+bool is_null_device(FdRef fd) {
+  auto info = sys::fstat(fd);
+  return info && S_ISCHR(info->st_mode) && info->st_rdev == makedev(1, 3);
+}
+
 // A detached clone of the mask that was attached first, or a new one. Clones share one super block.
 ErrnoOr<Fd> null_mask(ChildContext& context) {
   if (context.null_mask_fd >= 0) {
     return sys::open_tree(FdRef(context.null_mask_fd), "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
   }
-  Fd null = TRY(sys::openat(sys::kCwd, "/dev/null", O_PATH | O_NOFOLLOW));
-  auto info = TRY(sys::fstat(null));
-  // CVE-2025-31133: what we hide files with must really be the null device.
-  if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
-    return std::unexpected(Errno{ENODEV});
-  return sys::open_tree(null, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+  // The container's own, whose mode and owner are the container's to change.
+  auto own = open_in_root(context, "/dev/null", Make::kNothing, 0, true);
+  if (own && is_null_device(*own)) {
+    return sys::open_tree(*own, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+  }
+  Fd host = TRY(sys::openat(sys::kCwd, "/dev/null", O_PATH | O_NOFOLLOW));
+  if (!is_null_device(host)) return std::unexpected(Errno{ENODEV});
+  Fd tree = TRY(sys::open_tree(host, "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  TRY(sys::mount_setattr(tree, "", AT_EMPTY_PATH, attributes));
+  return tree;
 }
 
 ErrnoOr<Fd> empty_mask(ChildContext& context) {

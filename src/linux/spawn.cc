@@ -112,6 +112,7 @@ Result<Event> decode(const Conversation& talk, const NewProcess& process, sys::M
   }
   switch (message.data[0]) {
     case 'H': return Event::kHooksWanted;
+    case 'D': return Event::kDeviceRulesWanted;
     case 'L':
       if (layers != nullptr && !message.fds.empty()) *layers = std::move(message.fds[0]);
       again = true;

@@ -87,7 +87,7 @@ struct Conversation {
   // OOM kills so far in the new process's cgroups, to tell why it died; may be empty.
   std::function<std::uint64_t()> oom_kills;
 };
-enum class Event { kHooksWanted, kWaiting, kRunning };
+enum class Event { kHooksWanted, kDeviceRulesWanted, kWaiting, kRunning };
 // Waits for what comes next; an error of the child or the launcher is ours. Bounded by
 // `timeout_ms`. A message with a descriptor (the layers of a view) is put into `layers`.
 Result<Event> next_event(const Conversation& talk, const NewProcess& process, int timeout_ms,

@@ -167,6 +167,24 @@ class Attacks(OciCase):
                 self.assertNotEqual(done.status, 0)
                 self.assertIn("proc", done.err)
 
+    def test_the_host_s_null_device_keeps_its_mode_and_owner(self):
+        def null():
+            info = os.stat("/dev/null")
+            return info.st_mode & 0o7777, info.st_uid, info.st_gid
+
+        def restore():
+            os.chown("/dev/null", *before[1:])
+            os.chmod("/dev/null", before[0])
+        before = null()
+        self.addCleanup(restore)
+        more = {"process": {"capabilities": {kind: ["CAP_FOWNER", "CAP_CHOWN"] for kind in (
+            "bounding", "effective", "permitted")}}}
+        script = "for f in /proc/keys /proc/timer_list /dev/null; do chmod 600 $f; chown 33:33 $f; done 2>&1"
+        without_dev = {"mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}]}
+        for changes in (more, {**more, **without_dev}):
+            done = self.run_in(script, changes)
+            self.assertEqual(null(), before, str(done))
+
     def test_masked_paths_that_the_image_replaced(self):
         """CVE-2025-31133: /dev/null as a link makes the mask a bind mount of what the image names."""
         outside = os.path.join(self.dir, "secret")

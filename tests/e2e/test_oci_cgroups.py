@@ -32,6 +32,17 @@ class Cgroups(OciCase):
         self.delete("--force")
         self.assertEqual(harness.cgroup_directories(self.name), [])
 
+    def test_a_cgroup_namespace_is_rooted_at_the_container_in_every_hierarchy(self):
+        done = self.run_in("cat /proc/self/cgroup; mknod /tmp/d b 7 0; head -c1 /tmp/d; head -c1 /dev/zero | wc -c",
+                           {"root": {"readonly": False}, "process": {"capabilities": {
+                               kind: ["CAP_MKNOD"] for kind in ("bounding", "effective", "permitted")}}})
+        *members, zeros = done.out.splitlines()
+        self.assertGreater(len(members), 1, str(done))
+        self.assertEqual([line for line in members if not line.endswith(":/")], [], str(done))
+        # The rules of the devices hierarchy hold all the same.
+        self.assertEqual(zeros, "1", str(done))
+        self.assertIn("Operation not permitted", done.err, str(done))
+
     def test_a_path_that_is_given_is_used_and_removed_with_its_parents_kept(self):
         path = f"/{self.name}-parent/below"
         self.addCleanup(self.remove_parents)

@@ -73,6 +73,9 @@ Result<> read_request(const Context& context, const Arguments& arguments, Reques
   options.console_socket = arguments.value_or("console-socket", "");
   options.pidfd_socket = arguments.value_or("pidfd-socket", "");
   options.preserve_fds = TRY(preserved_fds(arguments, options.extra_env));
+  if (const char* receiver = std::getenv("RUN_OCI_SECCOMP_RECEIVER")) {
+    options.seccomp_receiver = receiver;
+  }
   options.no_pivot = arguments.flag("no-pivot");
   options.no_new_keyring = arguments.flag("no-new-keyring");
   return {};

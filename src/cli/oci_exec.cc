@@ -1,4 +1,6 @@
 // caisson-oci exec.
+#include <cstdlib>
+
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/session.h"
@@ -81,6 +83,9 @@ Result<> read_options(const Arguments& arguments, container::ExecOptions& out) {
   out.pid_file = arguments.value_or("pid-file", "");
   out.console_socket = arguments.value_or("console-socket", "");
   out.pidfd_socket = arguments.value_or("pidfd-socket", "");
+  if (const char* receiver = std::getenv("RUN_OCI_SECCOMP_RECEIVER")) {
+    out.seccomp_receiver = receiver;
+  }
   return {};
 }
 

@@ -71,6 +71,7 @@ struct CreateOptions {
   bool no_new_keyring = false;
   std::string cgroup_parent;        // see plan::Options
   std::string default_cgroup_name;  // empty: the id
+  std::string seccomp_receiver;     // see plan::Options
   plan::Stdio stdio;                // create and a foreground run; -1: the caller's
   Strings extra_env;
   std::map<std::string, std::string> labels;
@@ -188,6 +189,7 @@ struct ExecOptions {
   bool detach = false;
   bool ignore_paused = false;
   std::string pid_file, console_socket, pidfd_socket;
+  std::string seccomp_receiver;  // see plan::Options
   int preserve_fds = 0;
   bool no_new_keyring = false;
   plan::Stdio stdio;

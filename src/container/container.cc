@@ -73,10 +73,6 @@ Container::Container(Container&&) noexcept = default;
 Container& Container::operator=(Container&&) noexcept = default;
 Container::~Container() = default;
 
-plan::ProcessHandle Container::handle() && {
-  return {state.init.pid, state.init.start_time, std::move(init)};
-}
-
 bool is_abandoned(const Container& container) {
   return container.state.progress == Progress::kCreating;
 }

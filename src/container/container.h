@@ -25,8 +25,6 @@ struct Container {
   Fd init;  // pidfd while init lives
   std::optional<Exit> exit;
   Lock lock;  // of those opened for a change
-
-  plan::ProcessHandle handle() &&;
 };
 
 // Opens without a lock. Repairs first when that is due (repair.h).

@@ -6,6 +6,7 @@
 #include "container/errors.h"
 #include "container/fault.h"
 #include "container/foreground.h"
+#include "container/seccomp_agent.h"
 #include "container/start_sequence.h"
 #include "container/terminal.h"
 #include "container/user.h"
@@ -122,6 +123,7 @@ struct Exec {
   plan::ProcessHandle init;
   plan::ExecRequest request;
   Fd console_sender, console_receiver;
+  SeccompAgent seccomp_agent;
 };
 
 Result<> make_plan(Context& context, Container& container, const ExecOptions& options, Exec& exec) {
@@ -134,9 +136,15 @@ Result<> make_plan(Context& context, Container& container, const ExecOptions& op
   plan_options.id = container.state.id;
   plan_options.rootless = context.rootless;
   plan_options.no_new_keyring = options.no_new_keyring;
+  plan_options.seccomp_receiver = options.seccomp_receiver;
   auto host = TRY(context.executor.host_facts(false));
   exec.process = TRY(plan::compile_process(spec, process, host, plan_options));
   exec.request.cgroups = TRY(chosen_cgroups(container.state.cgroups, options.cgroup));
+  const auto& seccomp = exec.process.seccomp;
+  if (seccomp.has_listener()) {
+    exec.seccomp_agent =
+        TRY(SeccompAgent::connect(seccomp.listener_path, seccomp.listener_metadata));
+  }
   return {};
 }
 
@@ -154,13 +162,17 @@ Result<> make_console(const ExecOptions& options, Exec& exec) {
   return {};
 }
 
-Result<plan::ProcessHandle> execute(Context& context, const ExecOptions& options, Exec& exec) {
+Result<plan::ProcessHandle> execute(Context& context, const ExecOptions& options, Exec& exec,
+                                    const State& state, Status status) {
   exec.request.process = &exec.process;
   exec.request.init = &exec.init;
   exec.request.stdio = options.stdio;
   exec.request.console_socket = exec.console_sender.number();
   exec.request.preserve_fds = options.preserve_fds;
   exec.request.timeline = context.timeline;
+  exec.request.on_listener = [&](FdRef listener, int pid) {
+    return exec.seccomp_agent.send(listener, pid, state, status);
+  };
   auto process = context.executor.exec(exec.request);
   exec.console_sender.reset();
   return process;
@@ -177,11 +189,12 @@ Result<ExecResult> exec(Context& context, std::string_view id, const ExecOptions
   fault_point(context, "exec", "plan");
   TRY(make_plan(context, container, options, exec));
   TRY(make_console(options, exec));
-  exec.init = std::move(container).handle();
+  exec.init = {container.state.init.pid, container.state.init.start_time,
+               std::move(container.init)};
   std::optional<ForegroundSignals> signals;
   if (!options.detach) signals.emplace(TRY(ForegroundSignals::block()));
   fault_point(context, "exec", "execute");
-  auto process = TRY(execute(context, options, exec));
+  auto process = TRY(execute(context, options, exec, container.state, container.status));
   fault_point(context, "exec", "pid-file");
   if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file, process.pid));
   if (!options.pidfd_socket.empty()) {

@@ -16,7 +16,7 @@ class FakeExecutor : public plan::Executor {
 
   Result<plan::HostFacts> host_facts(bool for_view) override;
   Result<plan::CreateResult> create(plan::CreateRequest& request) override;
-  Result<> start(FdRef state_dir, int timeout_ms) override;
+  Result<> start(const plan::StartRequest& request) override;
   Result<plan::ProcessHandle> exec(plan::ExecRequest& request) override;
   Result<std::vector<int>> processes(const plan::CgroupLocations& cgroups) override;
   Result<> kill_all(const plan::CgroupLocations& cgroups, int signal) override;

@@ -152,7 +152,8 @@ Result<plan::CreateResult> FakeExecutor::create(plan::CreateRequest& request) {
   return std::unexpected(std::move(prepared).error());
 }
 
-Result<> FakeExecutor::start(FdRef state_dir, int) {
+Result<> FakeExecutor::start(const plan::StartRequest& request) {
+  FdRef state_dir(request.state_dir);
   Fd connection = TRY(sys::connect_unix(state_dir, "start"));
   TRY(sys::unlinkat(state_dir, "start"));
   (void)TRY(sys::wait_readable(connection, 5000));

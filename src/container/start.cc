@@ -3,6 +3,7 @@
 #include "container/errors.h"
 #include "container/fault.h"
 #include "container/hooks.h"
+#include "container/seccomp_agent.h"
 #include "sys/file.h"
 #include "sys/process.h"
 
@@ -37,11 +38,24 @@ Result<> run_poststart_hooks(const Container& container) {
 }
 
 Result<> go(Context& context, Container& container) {
+  const State& state = container.state;
+  SeccompAgent agent;
+  if (!state.seccomp_agent.empty()) {
+    agent = TRY(SeccompAgent::connect(state.seccomp_agent, state.seccomp_metadata));
+  }
+  plan::StartRequest request;
+  request.state_dir = container.folder.dir.number();
+  request.init_pid = state.init.pid;
+  request.init_pidfd = container.init.number();
+  request.timeout_ms = kStartTimeoutMs;
+  request.on_listener = [&](FdRef listener, int pid) {
+    return agent.send(listener, pid, state, Status::kCreated);
+  };
   fault_point(context, "start", "note");
   container.state.progress = Progress::kStarting;
   TRY(save(container));
   fault_point(context, "start", "go");
-  TRY(context.executor.start(container.folder.dir, kStartTimeoutMs));
+  TRY(context.executor.start(request));
   fault_point(context, "start", "save");
   container.state.progress = Progress::kStarted;
   TRY(save(container));

@@ -70,9 +70,21 @@ Result<> make_plan(Start& start) {
   plan_options.cgroup_parent = options.cgroup_parent;
   plan_options.default_cgroup_name =
       options.default_cgroup_name.empty() ? options.id : options.default_cgroup_name;
+  plan_options.seccomp_receiver = options.seccomp_receiver;
   start.plan = TRY(plan::compile(*options.spec, start.host, plan_options));
   tell_notices(start.context, start.plan);
   return check_terminal(start);
+}
+
+// A container that waits for its start reaches its agent then (start.cc): an agent that serves one
+// connection after the other would otherwise wait with it.
+Result<> reach_seccomp_agent(Start& start) {
+  const auto& seccomp = start.plan.process.seccomp;
+  if (!seccomp.has_listener()) return {};
+  if (!start.run) return SeccompAgent::check(seccomp.listener_path);
+  start.seccomp_agent =
+      TRY(SeccompAgent::connect(seccomp.listener_path, seccomp.listener_metadata));
+  return {};
 }
 
 // --- the folder
@@ -93,6 +105,10 @@ State first_state(const Start& start) {
   state.remove_on_exit = start.remove_on_exit;
   state.logged = start.run == RunMode::kSupervised;
   state.log_limit = start.log_limit;
+  if (start.plan.process.seccomp.has_listener()) {
+    state.seccomp_agent = start.plan.process.seccomp.listener_path;
+    state.seccomp_metadata = start.plan.process.seccomp.listener_metadata;
+  }
   if (on_machine_view(start)) {
     for (const auto& step : start.plan.mounts.steps) {
       if (step.op != plan::MountOp::kOverlayView) continue;
@@ -232,6 +248,9 @@ Result<> execute(Start& start) {
     Snapshot snapshot{container.state, Status::kCreated, {}};
     return state_json(snapshot, "");
   };
+  request.on_listener = [&](FdRef listener, int pid) {
+    return start.seccomp_agent.send(listener, pid, container.state, Status::kCreating);
+  };
   auto created = TRY(start.context.executor.create(request));
   if (start.context.warn) {
     for (const auto& notice : created.notices) start.context.warn(notice);
@@ -285,6 +304,7 @@ struct Step {
 constexpr Step kSteps[] = {
     {"check-id", check_options},
     {"plan", make_plan},
+    {"seccomp-agent", reach_seccomp_agent},
     {"claim", claim},
     {"output", make_output},
     {"console", make_console},

@@ -14,6 +14,7 @@
 #include "container/container.h"
 #include "container/foreground.h"
 #include "container/log.h"
+#include "container/seccomp_agent.h"
 #include "plan/plan.h"
 
 namespace caisson::container {
@@ -35,6 +36,7 @@ struct Start {
   Fd out_reader, err_reader, control;     // for the supervisor
   std::optional<LogWriter> log;           // the same
   Fd console_sender, console_receiver;    // ours, when we hold the terminal
+  SeccompAgent seccomp_agent;
   Fd layers;
   std::optional<ForegroundSignals> signals;  // of a run in the foreground
 

@@ -200,6 +200,8 @@ constexpr Field<State> kStateFields[] = {
     field<&State::layers_holder>("layersHolder"),
     field<&State::layers>("layers"),
     field<&State::hooks_begun>("hooksBegun"),
+    field<&State::seccomp_agent>("seccompAgent"),
+    field<&State::seccomp_metadata>("seccompMetadata"),
 };
 
 constexpr Field<Exit> kExitFields[] = {
@@ -242,6 +244,10 @@ std::string to_json(const State& state) {
   write(json, "layersHolder", state.layers_holder);
   write(json, "layers", state.layers);
   write_bool(json, "hooksBegun", state.hooks_begun);
+  if (!state.seccomp_agent.empty()) {
+    json.field("seccompAgent", state.seccomp_agent);
+    json.field("seccompMetadata", state.seccomp_metadata);
+  }
   json.end_object();
   out += '\n';
   return out;

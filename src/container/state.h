@@ -81,6 +81,8 @@ struct State {
   ProcessId layers_holder;
   std::vector<Layer> layers;
   bool hooks_begun = false;  // a hook ran: poststop hooks are due at the end
+  // Agent that gets the listener of init's seccomp filter; empty: none.
+  std::string seccomp_agent, seccomp_metadata;
 };
 
 std::string to_json(const State& state);

@@ -45,7 +45,7 @@ enum class ChildStep : std::int32_t {
   kScheduling,
   kWorkingDirectory,
   kKeyring,
-  kSeccompEarly,
+  kSeccomp,
   kCredentials,
   kFindProgram,
   kLauncher,
@@ -172,7 +172,7 @@ ErrnoOr<> apply_limits(ChildContext& context);
 ErrnoOr<> apply_scheduling(ChildContext& context);
 ErrnoOr<> enter_working_directory(ChildContext& context);
 ErrnoOr<> join_session_keyring(ChildContext& context);
-ErrnoOr<> load_seccomp_early(ChildContext& context);
+ErrnoOr<> prepare_seccomp(ChildContext& context);
 ErrnoOr<> become_user(ChildContext& context);
 ErrnoOr<> find_program(ChildContext& context);
 ErrnoOr<> start_launcher(ChildContext& context);

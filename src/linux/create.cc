@@ -32,6 +32,7 @@ struct Start {
   sys::SocketPair sockets;
   Fd launcher, launch_data, start_socket;
   NewProcess process;
+  Passed passed;
   CreateResult result;
 };
 
@@ -50,9 +51,6 @@ Result<> refuse_unknown(const plan::Plan& plan) {
     return refuse("linux.netDevices", "move the device by a createRuntime hook, or leave it out");
   }
   if (plan.intel_rdt) return refuse("linux.intelRdt", "leave it out");
-  if (!plan.process.seccomp.listener_path.empty()) {
-    return refuse("linux.seccomp.listenerPath", "use a profile without SCMP_ACT_NOTIFY");
-  }
   return {};
 }
 
@@ -195,7 +193,7 @@ Result<> adopt_init(Start& start, const Conversation& talk) {
   if (!ended) return std::unexpected(Error(Errno{ETIMEDOUT}).doing("enter namespaces"));
   int pid = talk.context->report->init_pid;
   if (pid == 0) {
-    auto event = next_event(talk, intermediate, 0, nullptr);
+    auto event = next_event(talk, intermediate, 0, start.passed);
     if (!event) return std::unexpected(std::move(event).error());
     return std::unexpected(Error(Errno{ECHILD}).doing("enter namespaces"));
   }
@@ -277,7 +275,7 @@ Result<> run_hooks(Start& start) {
     return {};
   }
   auto talk = talk_of(start);
-  auto event = TRY(next_event(talk, start.process, kReadyTimeoutMs, &start.result.layers));
+  auto event = TRY(next_event(talk, start.process, kReadyTimeoutMs, start.passed));
   if (event != Event::kHooksWanted) {
     return std::unexpected(Error(Errno{EPROTO}).doing("run hooks"));
   }
@@ -290,8 +288,7 @@ Result<> run_hooks(Start& start) {
 
 Result<> limit_when_asked(Start& start) {
   if (!start.context.await_device_rules) return {};
-  auto event =
-      TRY(next_event(talk_of(start), start.process, kReadyTimeoutMs, &start.result.layers));
+  auto event = TRY(next_event(talk_of(start), start.process, kReadyTimeoutMs, start.passed));
   if (event != Event::kDeviceRulesWanted) {
     return std::unexpected(Error(Errno{EPROTO}).doing("apply the device rules"));
   }
@@ -301,7 +298,8 @@ Result<> limit_when_asked(Start& start) {
 Result<> let_go(Start& start) {
   auto talk = talk_of(start);
   TRY(say(talk, 'G'));
-  auto event = TRY(next_event(talk, start.process, kReadyTimeoutMs, &start.result.layers));
+  auto event = TRY(
+      last_event(talk, start.process, kReadyTimeoutMs, start.passed, start.request.on_listener));
   bool expected = event == (start.request.wait_for_start ? Event::kWaiting : Event::kRunning);
   if (!expected) {
     return std::unexpected(Error(Errno{EPROTO}).doing("start the container's init"));
@@ -350,6 +348,7 @@ Result<CreateResult> create_container(CreateRequest& request) {
   }
   replay_times(*start.shared, request.timeline);
   start.result.notices = notices_of(*start.shared, *request.plan);
+  start.result.layers = std::move(start.passed.layers);
   start.process.release();
   return std::move(start.result);
 }

@@ -62,6 +62,7 @@ struct Exec {
   sys::SocketPair sockets;
   Fd launcher, launch_data;
   NewProcess process;
+  Passed passed;
 };
 
 Result<> prepare(Exec& exec) {
@@ -124,14 +125,14 @@ Result<> converse(Exec& exec) {
   if (!ended) return std::unexpected(Error(Errno{ETIMEDOUT}).doing("enter the container"));
   int pid = exec.shared.get()->init_pid;
   if (pid == 0) {
-    auto event = next_event(talk, exec.process, 0, nullptr);
+    auto event = next_event(talk, exec.process, 0, exec.passed);
     if (!event) return std::unexpected(std::move(event).error());
     return std::unexpected(Error(Errno{ECHILD}).doing("enter the container"));
   }
   Fd pidfd = TRY_CTX(sys::pidfd_open(pid), "open the new process");
   exec.process = NewProcess(pid, std::move(pidfd));
   TRY(say(talk, 'G'));
-  TRY(next_event(talk, exec.process, kReadyTimeoutMs, nullptr));
+  TRY(last_event(talk, exec.process, kReadyTimeoutMs, exec.passed, exec.request.on_listener));
   return {};
 }
 

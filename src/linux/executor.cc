@@ -5,6 +5,7 @@
 #include "linux/cgroup.h"
 #include "linux/child_report.h"
 #include "linux/host_facts.h"
+#include "linux/listener.h"
 #include "sys/file.h"
 #include "sys/mount.h"
 #include "sys/process.h"
@@ -31,7 +32,8 @@ class LinuxExecutor final : public plan::Executor {
     return exec_in_container(request);
   }
 
-  Result<> start(FdRef state_dir, int timeout_ms) override {
+  Result<> start(const plan::StartRequest& request) override {
+    FdRef state_dir(request.state_dir);
     auto connection = sys::connect_unix(state_dir, "start");
     if (!connection) {
       return std::unexpected(Error(connection.error())
@@ -40,18 +42,23 @@ class LinuxExecutor final : public plan::Executor {
     }
     // The name goes first: whoever finds it gone knows that the start was tried.
     (void)sys::unlinkat(state_dir, "start");
-    bool answered =
-        TRY_CTX(sys::wait_readable(*connection, timeout_ms), "wait for the container's init");
-    if (!answered) {
-      return std::unexpected(
-          Error(Errno{ETIMEDOUT}).doing("start the container's program").step("exec"));
+    for (;;) {
+      bool answered = TRY_CTX(sys::wait_readable(*connection, request.timeout_ms),
+                              "wait for the container's init");
+      if (!answered) {
+        return std::unexpected(
+            Error(Errno{ETIMEDOUT}).doing("start the container's program").step("exec"));
+      }
+      auto message = TRY_CTX(sys::receive_message(*connection, sizeof(LaunchReport)),
+                             "hear from the container's init");
+      if (message.data.size() != sizeof(LaunchReport)) return {};  // closed by a successful execve
+      LaunchReport report;
+      std::memcpy(&report, message.data.data(), sizeof report);
+      bool listens = report.what == LaunchWhat::kListener && !message.fds.empty();
+      if (!listens) return std::unexpected(launch_error(report, report.program));
+      TRY(pass_listener_on(message.fds[0], request.init_pid, FdRef(request.init_pidfd),
+                           request.timeout_ms, request.on_listener));
     }
-    auto message = TRY_CTX(sys::receive_message(*connection, sizeof(LaunchReport)),
-                           "hear from the container's init");
-    if (message.data.size() != sizeof(LaunchReport)) return {};  // closed by a successful execve
-    LaunchReport report;
-    std::memcpy(&report, message.data.data(), sizeof report);
-    return std::unexpected(launch_error(report, report.program));
   }
 
   Result<std::vector<int>> processes(const CgroupLocations& cgroups) override {

@@ -24,6 +24,8 @@ struct LaunchHeader {
   std::uint32_t seccomp = 0;    // offset of the sock_filter array
   std::uint32_t seccomp_length = 0;  // instructions; 0: nothing to load here
   std::uint32_t seccomp_flags = 0;
+  // CAP_SYS_ADMIN is held for the filter alone: from which sets it goes before that is loaded.
+  std::uint32_t admin_inheritable = 0, admin_ambient = 0;
   std::uint32_t exec_label = 0;  // offset of a string for /proc/thread-self/attr/exec; 0: none
   std::uint32_t hooks = 0, hook_count = 0;              // offset of LaunchHook[hook_count]
   std::uint32_t hook_state = 0, hook_state_length = 0;  // state JSON for the hooks' stdin
@@ -34,6 +36,16 @@ struct LaunchHeader {
 enum class LaunchWhat : std::int32_t {
   kWaiting = 1,  // ready, waiting for start
   kFailed = 2,   // `step` failed with `error`
+  // A filter with a listener is about to be loaded; a descriptor of a ListenerPage comes along.
+  kListener = 3,
+};
+
+// How the listener of a filter reaches the process that started us, although the filter may hold up
+// every call that we could make from then on: we write its number here and wait, without a call,
+// until the other side has taken it. A memory file; the other side reads and writes it as a file.
+struct ListenerPage {
+  std::int32_t listener = 0;  // number of the descriptor in the launcher, plus one
+  std::int32_t taken = 0;     // 1: go on; 2: end
 };
 
 enum class LaunchStep : std::int32_t { kRead = 1, kWait, kHook, kLabel, kSeccomp, kExec };

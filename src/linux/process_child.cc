@@ -2,9 +2,7 @@
 // scheduling, working directory, credentials, and at last the launcher.
 
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/keyctl.h>
-#include <linux/seccomp.h>
 
 #include <cstring>
 
@@ -28,7 +26,15 @@ ErrnoOr<> drop_bounding(std::uint64_t keep) {
   return {};
 }
 
-ErrnoOr<> set_capabilities(const plan::CapabilityPlan& plan) {
+constexpr std::uint32_t kAdmin = 1U << CAP_SYS_ADMIN;
+
+// The launcher loads the filter. Without no_new_privs it must hold CAP_SYS_ADMIN for that, and
+// takes it away from the program (launcher.cc).
+bool filter_needs_admin(const ProcessPlan& process) {
+  return !process.no_new_privileges && !process.seccomp.program.empty();
+}
+
+ErrnoOr<> set_capabilities(const plan::CapabilityPlan& plan, bool keep_admin) {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   for (unsigned half = 0; half < 2; ++half) {
@@ -36,7 +42,11 @@ ErrnoOr<> set_capabilities(const plan::CapabilityPlan& plan) {
     data[half].permitted = static_cast<std::uint32_t>(plan.permitted >> (32 * half));
     data[half].inheritable = static_cast<std::uint32_t>(plan.inheritable >> (32 * half));
   }
+  if (keep_admin) {
+    for (auto* set : {&data[0].effective, &data[0].permitted, &data[0].inheritable}) *set |= kAdmin;
+  }
   TRY(sys::call_void(SYS_capset, &header, data));
+  if (keep_admin) TRY(sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0));
   if (plan.ambient == 0) return {};
   for (unsigned capability = 0; capability < 64; ++capability) {
     if ((plan.ambient >> capability & 1) == 0) continue;
@@ -210,18 +220,15 @@ ErrnoOr<> join_session_keyring(ChildContext& context) {
   return {};
 }
 
-// Without no_new_privs the filter can be loaded only by a privileged process, so before the
-// credentials change; the steps after this one must be calls that the filter lets pass.
-ErrnoOr<> load_seccomp_early(ChildContext& context) {
-  const auto& process = *context.process;
-  if (process.no_new_privileges || process.seccomp.program.empty()) return {};
-  sock_fprog program{};
-  program.len = static_cast<unsigned short>(process.seccomp.program.size());
-  program.filter = reinterpret_cast<sock_filter*>(
-      const_cast<plan::BpfInstruction*>(process.seccomp.program.data()));
+// Before the bounding set shrinks: nothing can become inheritable that is not in it.
+ErrnoOr<> prepare_seccomp(ChildContext& context) {
+  if (!filter_needs_admin(*context.process)) return {};
   note(context, Operation::kNone, "linux.seccomp");
-  return sys::call_void(SYS_seccomp, SECCOMP_SET_MODE_FILTER, process.seccomp.filter_flags,
-                        &program);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  TRY(sys::call_void(SYS_capget, &header, data));
+  data[0].inheritable |= kAdmin;
+  return sys::call_void(SYS_capset, &header, data);
 }
 
 ErrnoOr<> become_user(ChildContext& context) {
@@ -244,7 +251,7 @@ ErrnoOr<> become_user(ChildContext& context) {
   TRY(change_directory(context, process.cwd.c_str()));
   if (process.capabilities.apply) {
     note(context, Operation::kNone, "process.capabilities");
-    TRY(set_capabilities(process.capabilities));
+    TRY(set_capabilities(process.capabilities, filter_needs_admin(process)));
   }
   if (process.no_new_privileges) {
     note(context, Operation::kNone, "process.noNewPrivileges");

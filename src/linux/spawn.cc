@@ -6,6 +6,7 @@
 #include <new>
 
 #include "base/defer.h"
+#include "linux/listener.h"
 #include "sys/clone.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -97,7 +98,7 @@ Error died(const Conversation& talk, const NewProcess& process) {
 }
 
 Result<Event> decode(const Conversation& talk, const NewProcess& process, sys::Message& message,
-                     Fd* layers, bool& again) {
+                     Passed& passed, bool& again) {
   const ChildReport& report = *talk.context->report;
   again = false;
   if (message.data.empty()) {
@@ -108,13 +109,17 @@ Result<Event> decode(const Conversation& talk, const NewProcess& process, sys::M
     LaunchReport launch;
     std::memcpy(&launch, message.data.data(), sizeof launch);
     if (launch.what == LaunchWhat::kWaiting) return Event::kWaiting;
+    if (launch.what == LaunchWhat::kListener && !message.fds.empty()) {
+      passed.listener_page = std::move(message.fds[0]);
+      return Event::kListener;
+    }
     return std::unexpected(launch_error(launch, talk.context->process->args[0]));
   }
   switch (message.data[0]) {
     case 'H': return Event::kHooksWanted;
     case 'D': return Event::kDeviceRulesWanted;
     case 'L':
-      if (layers != nullptr && !message.fds.empty()) *layers = std::move(message.fds[0]);
+      if (!message.fds.empty()) passed.layers = std::move(message.fds[0]);
       again = true;
       return Event::kRunning;
     default: return std::unexpected(child_error(report, *talk.plan, *talk.context->process));
@@ -170,10 +175,16 @@ Result<> write_launch_block(FdRef file, const LaunchBlock& block) {
   header.report_fd = block.report_fd;
   header.start_fd = block.start_fd;
   const auto& seccomp = block.process->seccomp;
-  if (block.process->no_new_privileges && !seccomp.program.empty()) {
+  if (!seccomp.program.empty()) {
     header.seccomp = writer.put(bytes_of(seccomp.program.data(), seccomp.program.size()), 8);
     header.seccomp_length = static_cast<std::uint32_t>(seccomp.program.size());
     header.seccomp_flags = seccomp.filter_flags;
+    if (!block.process->no_new_privileges) {
+      constexpr std::uint64_t kAdmin = std::uint64_t{1} << 21;  // CAP_SYS_ADMIN
+      const auto& wanted = block.process->capabilities;
+      header.admin_inheritable = (wanted.inheritable & kAdmin) == 0 ? 1 : 0;
+      header.admin_ambient = (wanted.ambient & kAdmin) == 0 ? 1 : 0;
+    }
   }
   if (block.process->apparmor_profile) {
     header.exec_label = writer.put(cat("exec ", *block.process->apparmor_profile, '\0'));
@@ -260,7 +271,7 @@ Result<NewProcess> spawn(ChildContext& context, Sharing sharing, void (*entry)(C
 }
 
 Result<Event> next_event(const Conversation& talk, const NewProcess& process, int timeout_ms,
-                         Fd* layers) {
+                         Passed& passed) {
   for (;;) {
     bool ready =
         TRY_CTX(sys::wait_readable(talk.socket, timeout_ms), "wait for the container's init");
@@ -281,9 +292,18 @@ Result<Event> next_event(const Conversation& talk, const NewProcess& process, in
     if (!received)
       return std::unexpected(Error(received.error()).doing("hear from the container's init"));
     bool again = false;
-    auto event = decode(talk, process, *received, layers, again);
+    auto event = decode(talk, process, *received, passed, again);
     if (!again) return event;
   }
+}
+
+Result<Event> last_event(const Conversation& talk, const NewProcess& process, int timeout_ms,
+                         Passed& passed, const plan::ListenerFunction& on_listener) {
+  auto event = TRY(next_event(talk, process, timeout_ms, passed));
+  if (event != Event::kListener) return event;
+  TRY(pass_listener_on(passed.listener_page, process.pid(), process.pidfd(), timeout_ms,
+                       on_listener));
+  return next_event(talk, process, timeout_ms, passed);
 }
 
 Result<> say(const Conversation& talk, char word) {

@@ -87,11 +87,20 @@ struct Conversation {
   // OOM kills so far in the new process's cgroups, to tell why it died; may be empty.
   std::function<std::uint64_t()> oom_kills;
 };
-enum class Event { kHooksWanted, kDeviceRulesWanted, kWaiting, kRunning };
+enum class Event { kHooksWanted, kDeviceRulesWanted, kWaiting, kListener, kRunning };
+// Descriptors that came with messages.
+struct Passed {
+  Fd layers;         // of a machine view
+  Fd listener_page;  // of a seccomp filter
+};
 // Waits for what comes next; an error of the child or the launcher is ours. Bounded by
-// `timeout_ms`. A message with a descriptor (the layers of a view) is put into `layers`.
+// `timeout_ms`.
 Result<Event> next_event(const Conversation& talk, const NewProcess& process, int timeout_ms,
-                         Fd* layers);
+                         Passed& passed);
+// The end of a start: waits until the process runs its program, or waits for its start. The
+// listener of a seccomp filter is given to `on_listener`.
+Result<Event> last_event(const Conversation& talk, const NewProcess& process, int timeout_ms,
+                         Passed& passed, const plan::ListenerFunction& on_listener);
 Result<> say(const Conversation& talk, char word);
 
 // Reports the child's step times.

@@ -18,6 +18,8 @@ struct Options {
   bool rootless = false;      // limits of an ordinary user are notices where the spec allows it
   std::string cgroup_parent;  // for specs without cgroupsPath: "/caisson"
   std::string default_cgroup_name;  // usually the id
+  // Agent for seccomp notifications when the spec names none: path of its socket.
+  std::string seccomp_receiver;
 };
 
 Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host,

@@ -77,6 +77,10 @@ struct Stdio {
   int in = -1, out = -1, err = -1;
 };
 
+// Takes the listener of a seccomp filter, on its way to the agent. Called before the program runs;
+// `pid` is that of the process with the filter.
+using ListenerFunction = std::function<Result<>(FdRef listener, int pid)>;
+
 struct CreateRequest {
   const Plan* plan = nullptr;
   int state_dir = -1;          // the container's folder, open
@@ -99,6 +103,8 @@ struct CreateRequest {
   // Called at prestart, createRuntime and createContainer when the plan has such hooks. The last
   // one must be run in the namespaces of the process given.
   std::function<Result<>(HookPhase, const ProcessHandle&)> run_hooks;
+  // Set when the plan's filter has a listener and the program is not to wait for its start.
+  ListenerFunction on_listener;
 };
 
 struct CreateResult {
@@ -117,6 +123,14 @@ struct ExecRequest {
   int preserve_fds = 0;
   bool new_session = true;  // without a terminal: false keeps the caller's, for job control
   Timeline* timeline = nullptr;
+  ListenerFunction on_listener;  // set when the process' filter has a listener
+};
+
+struct StartRequest {
+  int state_dir = -1;  // the container's folder, open
+  int init_pid = 0, init_pidfd = -1;
+  int timeout_ms = 0;
+  ListenerFunction on_listener;  // set when the container's filter has a listener
 };
 
 // What `stats` shows; absent where the host has no such controller.
@@ -140,7 +154,7 @@ class Executor {
   virtual Result<CreateResult> create(CreateRequest& request) = 0;
   // Lets a created container's init execute its program; waits until it did. EALREADY-like refusals
   // are the caller's to make (it holds the lock). Bounded: a dead or stuck init is an error.
-  virtual Result<> start(FdRef state_dir, int timeout_ms) = 0;
+  virtual Result<> start(const StartRequest& request) = 0;
   virtual Result<ProcessHandle> exec(ExecRequest& request) = 0;
 
   virtual Result<std::vector<int>> processes(const CgroupLocations& cgroups) = 0;

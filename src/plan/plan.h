@@ -196,6 +196,8 @@ struct SeccompPlan {
   std::string listener_path, listener_metadata;
   Strings
       unknown_syscalls;  // named by the profile, known to no ABI of this machine's kind; skipped
+  // Whether anything is notified: the agent at listener_path gets a descriptor.
+  bool has_listener() const { return (filter_flags & 1U << 3 /* NEW_LISTENER */) != 0; }
 };
 
 // --- process ---

@@ -125,9 +125,34 @@ Result<std::vector<std::uint64_t>> plan_cpus(const std::string& list, std::strin
   return *std::move(cpus);
 }
 
+// Who is notified: the agent that the profile names, or the one of the annotation, or the caller's.
+Result<std::string> seccomp_receiver(const Input& in, const spec::Seccomp& seccomp) {
+  if (!seccomp.listener_path.empty()) return seccomp.listener_path;
+  std::string where = "annotations.run.oci.seccomp.receiver";
+  auto annotation = in.spec.annotations.find("run.oci.seccomp.receiver");
+  std::string path;
+  if (annotation != in.spec.annotations.end()) {
+    path = annotation->second;
+  } else {
+    path = in.options.seccomp_receiver;
+    where = "RUN_OCI_SECCOMP_RECEIVER";
+  }
+  if (path.empty() || path.starts_with('/')) return path;
+  return std::unexpected(
+      invalid(cat("the seccomp receiver ", quoted(path), " is not an absolute path")).where(where));
+}
+
 Result<SeccompPlan> plan_seccomp(const Input& in) {
   if (!in.os.seccomp) return SeccompPlan{};
-  SeccompPlan plan = TRY(compile_seccomp(*in.os.seccomp, native_arch()));
+  const spec::Seccomp& seccomp = *in.os.seccomp;
+  const std::string receiver = TRY(seccomp_receiver(in, seccomp));
+  spec::Seccomp completed;
+  if (receiver != seccomp.listener_path) {
+    completed = seccomp;
+    completed.listener_path = receiver;
+  }
+  const bool as_is = receiver == seccomp.listener_path;
+  SeccompPlan plan = TRY(compile_seccomp(as_is ? seccomp : completed, native_arch()));
   if (!plan.unknown_syscalls.empty()) {
     in.notices.push_back(cat("linux.seccomp: unknown system calls are skipped: ",
                              join(plan.unknown_syscalls, ", ")));

@@ -52,6 +52,40 @@ TEST(ProcessPlan, HomeComesFromPasswdWhenAbsentOrEmpty) {
   EXPECT_FALSE(compiled(spec).set_home);
 }
 
+spec::ContainerSpec notifying_spec() {
+  spec::ContainerSpec spec = default_spec();
+  spec::Seccomp& seccomp = spec.linux_part->seccomp.emplace();
+  seccomp.default_action = "SCMP_ACT_ALLOW";
+  seccomp.rules = {{{"mkdir"}, "SCMP_ACT_NOTIFY", {}, {}}};
+  return spec;
+}
+
+TEST(ProcessPlan, TheAgentIsTheProfilesThenTheAnnotationsThenTheCallers) {
+  spec::ContainerSpec spec = notifying_spec();
+  EXPECT_THAT(refusal(spec), HasSubstr("linux.seccomp.listenerPath"));
+  Options options = test_options();
+  options.seccomp_receiver = "/callers";
+  auto agent = [&] {
+    auto plan = compile(spec, root_host(CgroupMode::kV2), options);
+    EXPECT_TRUE(plan);
+    EXPECT_TRUE(plan->process.seccomp.has_listener());
+    return plan->process.seccomp.listener_path;
+  };
+  EXPECT_EQ(agent(), "/callers");
+  spec.annotations["run.oci.seccomp.receiver"] = "/annotations";
+  EXPECT_EQ(agent(), "/annotations");
+  spec.linux_part->seccomp->listener_path = "/profiles";
+  EXPECT_EQ(agent(), "/profiles");
+  spec.linux_part->seccomp->rules.clear();
+  EXPECT_FALSE(compiled(spec).seccomp.has_listener());
+}
+
+TEST(ProcessPlan, AnAgentIsNamedByAnAbsolutePath) {
+  spec::ContainerSpec spec = notifying_spec();
+  spec.annotations["run.oci.seccomp.receiver"] = "agent.sock";
+  EXPECT_THAT(refusal(spec), HasSubstr("annotations.run.oci.seccomp.receiver"));
+}
+
 TEST(ProcessPlan, AVariableWithoutNameOrEqualsSignIsRefused) {
   spec::ContainerSpec spec = default_spec();
   for (const char* entry : {"A", "=1", ""}) {

@@ -10,9 +10,14 @@
 //
 // Steps: read the block, wait for `start`, run startContainer hooks, set the LSM label, restore the
 // signal mask, load the seccomp filter, execve. A failure is reported as one LaunchReport.
+//
+// A filter without no_new_privs needs CAP_SYS_ADMIN. The process that executed us put it into the
+// ambient and inheritable sets, so that we have it; the program does not, because we take it out of
+// these again and execve(2) computes the others anew (capabilities(7)).
 
 #include <elf.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -69,6 +74,22 @@ bool failed(long result) { return result < 0 && result >= -4095; }
 
 void send(int fd, const LaunchReport& report) {
   if (fd >= 0) raw(SYS_sendto, fd, &report, sizeof report, MSG_NOSIGNAL, nullptr, 0);
+}
+
+long send_with(int fd, const LaunchReport& report, int passed) {
+  iovec part{const_cast<LaunchReport*>(&report), sizeof report};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  auto* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(header), &passed, sizeof passed);
+  return raw(SYS_sendmsg, fd, &message, MSG_NOSIGNAL);
 }
 
 void copy_text(char* to, std::size_t size, const char* from, std::size_t length) {
@@ -140,6 +161,23 @@ void wait_for_start(Launcher& launcher) {
   launcher.report_fd = static_cast<int>(connection);
 }
 
+// Takes CAP_SYS_ADMIN out of what the next program inherits. The permitted and effective sets keep
+// it until the execve(2).
+long leave_admin_behind(const Launcher& launcher) {
+  const auto& header = *launcher.header;
+  if (header.admin_ambient != 0) {
+    long done = raw(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, CAP_SYS_ADMIN, 0, 0);
+    if (failed(done)) return done;
+  }
+  if (header.admin_inheritable == 0) return 0;
+  __user_cap_header_struct version{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[2] = {};
+  long done = raw(SYS_capget, &version, sets);
+  if (failed(done)) return done;
+  sets[0].inheritable &= ~(1U << CAP_SYS_ADMIN);
+  return raw(SYS_capset, &version, sets);
+}
+
 // --- startContainer hooks
 // --------------------------------------------------------------------------
 
@@ -152,8 +190,10 @@ void collect(const char* strings, std::uint32_t count, const char** out) {
 }
 
 int state_file(const Launcher& launcher) {
-  long fd = raw(SYS_memfd_create, "state", 0);
-  if (failed(fd)) return static_cast<int>(raw(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY));
+  long fd = raw(SYS_memfd_create, "state", 1 /* MFD_CLOEXEC */);
+  if (failed(fd)) {
+    return static_cast<int>(raw(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC));
+  }
   raw(SYS_write, fd, launcher.block + launcher.header->hook_state,
       launcher.header->hook_state_length);
   raw(SYS_lseek, fd, 0, SEEK_SET);
@@ -166,6 +206,7 @@ int state_file(const Launcher& launcher) {
   collect(launcher.block + hook.args, hook.arg_count, args);
   collect(launcher.block + hook.env, hook.env_count, env);
   raw(SYS_setpgid, 0, 0);
+  if (failed(leave_admin_behind(launcher))) leave(126);
   int input = state_file(launcher);
   raw(SYS_dup3, input, 0, 0);
   raw(SYS_execve, launcher.block + hook.path, args, env);
@@ -232,15 +273,70 @@ void set_label(const Launcher& launcher) {
   raw(SYS_close, fd);
 }
 
+std::uint64_t ticks() {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#else
+  std::uint64_t value;
+  __asm__ volatile("mrs %0, cntvct_el0" : "=r"(value));
+  return value;
+#endif
+}
+
+void pause_a_little() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  __asm__ volatile("yield");
+#endif
+}
+
+// A page that the process which started us can read, or null when nobody asks for the listener.
+ListenerPage* announce_listener(const Launcher& launcher) {
+  if ((launcher.header->seccomp_flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) return nullptr;
+  auto check = [&](long result) {
+    if (failed(result)) give_up(launcher, LaunchStep::kSeccomp, result);
+    return result;
+  };
+  long file = check(raw(SYS_memfd_create, "listener", 1 /* MFD_CLOEXEC */));
+  check(raw(SYS_ftruncate, file, sizeof(ListenerPage)));
+  long page = check(
+      raw(SYS_mmap, nullptr, sizeof(ListenerPage), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+  LaunchReport report;
+  report.what = LaunchWhat::kListener;
+  check(send_with(launcher.report_fd, report, static_cast<int>(file)));
+  raw(SYS_close, file);
+  return reinterpret_cast<ListenerPage*>(page);
+}
+
+// Without a single system call: any of them may wait for the listener that we are about to hand
+// over. The other side needs microseconds; should it have died, we end after about a minute, by a
+// trap, which needs no call either.
+void hand_over(ListenerPage& page, long listener) {
+  constexpr std::uint64_t kPatience = std::uint64_t{1} << 37;  // ticks
+  __atomic_store_n(&page.listener, static_cast<std::int32_t>(listener) + 1, __ATOMIC_RELEASE);
+  std::uint64_t begin = ticks();
+  for (;;) {
+    std::int32_t taken = __atomic_load_n(&page.taken, __ATOMIC_ACQUIRE);
+    if (taken == 1) return;
+    if (taken != 0 || ticks() - begin > kPatience) __builtin_trap();
+    pause_a_little();
+  }
+}
+
 void load_seccomp(const Launcher& launcher) {
   const auto& header = *launcher.header;
   if (header.seccomp_length == 0) return;
+  long ready = leave_admin_behind(launcher);
+  if (failed(ready)) give_up(launcher, LaunchStep::kSeccomp, ready);
+  ListenerPage* page = announce_listener(launcher);
   sock_fprog program{};
   program.len = static_cast<unsigned short>(header.seccomp_length);
   program.filter = const_cast<sock_filter*>(
       reinterpret_cast<const sock_filter*>(launcher.block + header.seccomp));
   long done = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, header.seccomp_flags, &program);
   if (failed(done)) give_up(launcher, LaunchStep::kSeccomp, done);
+  if (page != nullptr) hand_over(*page, done);
 }
 
 // --- why execve failed

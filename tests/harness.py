@@ -99,6 +99,12 @@ def children():
     return found
 
 
+def stored_state(folder):
+    """The last state in the journal of a container's folder."""
+    with open(os.path.join(folder, "journal"), encoding="utf-8") as file:
+        return json.loads([line for line in file if line.startswith("state ")][-1][len("state "):])
+
+
 def mountinfo():
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
         return file.read().splitlines()

@@ -97,7 +97,7 @@ _caisson_table() {
       ;;
     caisson-oci:)
       verbs="create start run state kill delete exec list ps pause resume features spec version help"
-      options="--root -r --log -l --log-format --log-level --debug --systemd-cgroup -s --cgroup-manager --rootless --version -v --help"
+      options="--root -r --log -l --log-format --log-level --debug --timeline --systemd-cgroup -s --cgroup-manager --rootless --version -v --help"
       valued="--root|-r|--log|-l|--log-format|--log-level|--cgroup-manager|--rootless"
       ;;
     caisson-oci:create)

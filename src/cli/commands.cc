@@ -34,6 +34,8 @@ constexpr OptionSpec kEngineOptions[] = {
     {"log-format", 0, "text|json", "format of the log"},
     {"log-level", 0, "LEVEL", "error, warning or debug"},
     {"debug", 0, "", "say more"},
+    {"timeline", 0, "FILE",
+     "show what every step of a start took, or write it to FILE (Chrome trace)", true},
     {"systemd-cgroup", 's', "", "take cgroup paths as systemd's SLICE:PREFIX:NAME"},
     {"cgroup-manager", 0, "NAME", "cgroupfs or systemd"},
     {"rootless", 0, "true|false|auto", "accepted; found out by itself"},

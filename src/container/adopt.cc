@@ -39,14 +39,14 @@ Result<DaemonStart> take_over(Context&, const Folder& old_folder, State state) {
   watched.cgroups = state.cgroups;
   watched.remove_on_exit = state.remove_on_exit;
   state.supervisor = TRY(own_process());
-  TRY(save_state(watched.folder, state));
+  TRY(save_state(watched.folder, {}, state));
   return DaemonStart{state.supervisor.pid, std::move(watched)};
 }
 
 Result<> note_end(Context& context, Container& container) {
   TRY(save_exit(container.folder, exit_of_ended(container.state.init, container.state.boot_id)));
   if (container.state.remove_on_exit) return discard(context, container);
-  return undo_journal(context.executor, container.folder.dir);
+  return undo_journal(context.executor, container.lock.file());
 }
 
 }  // namespace

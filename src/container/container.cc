@@ -32,7 +32,7 @@ Result<Status> living_status(Context& context, const Container& container) {
 }
 
 Result<> examine(Context& context, Container& container) {
-  container.state = TRY(load_state(container.folder));
+  container.state = TRY(load_state(container.folder, container.lock));
   auto init = find_process(container.state.init, container.state.boot_id);
   container.init = init ? std::move(*init) : Fd();
   container.exit = TRY(load_exit(container.folder));
@@ -53,6 +53,8 @@ Result<> repair(Context& context, Container& container) {
   if (is_orphaned(container)) {
     TRY(adopt(context, container));
     // Adopting may end in a removal (a container that removes itself).
+    if (!container.folder.dir.valid())
+      return std::unexpected(missing_container(container.folder.id));
     TRY(examine(context, container));
   }
   return {};
@@ -93,7 +95,9 @@ Result<> read_spec(const Container& container, std::string_view text, spec::Cont
   return {};
 }
 
-Result<> save(const Container& container) { return save_state(container.folder, container.state); }
+Result<> save(const Container& container) {
+  return save_state(container.folder, container.lock, container.state);
+}
 
 Result<Container> look_at(Context& context, std::string_view id) {
   Container container;

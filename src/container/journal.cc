@@ -7,7 +7,9 @@
 namespace caisson::container {
 namespace {
 
-constexpr const char* kFile = "journal";
+constexpr std::string_view kState = "state";
+constexpr std::string_view kUndone = "undone";
+constexpr std::string_view kRemoved = "removed";
 
 struct KindName {
   plan::Undo::Kind kind;
@@ -61,48 +63,63 @@ std::optional<plan::Undo> parse_line(std::string_view line) {
   return std::nullopt;
 }
 
-}  // namespace
-
-Result<Journal> Journal::open(FdRef dir) {
-  return Journal(TRY_CTX(sys::openat(dir, kFile, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600),
-                         "open the journal"));
-}
-
-Result<> Journal::record(const std::vector<plan::Undo>& undos) {
-  // The empty first line separates this group from a torn one before it.
-  std::string text = "\n";
-  for (const auto& undo : undos) append_line(text, undo);
-  std::size_t done = TRY_CTX(sys::write(file_, text.data(), text.size()), "write the journal");
+// In one write(2). `text` begins with an empty line, which separates it from a torn one before.
+Result<> append(FdRef file, std::string_view text) {
+  std::size_t done = TRY_CTX(sys::write(file, text.data(), text.size()), "write the journal");
   if (done != text.size()) return std::unexpected(Error(Errno{ENOSPC}).doing("write the journal"));
   return {};
 }
 
-Result<std::vector<plan::Undo>> read_journal(FdRef dir) {
-  std::vector<plan::Undo> undos;
-  auto text = sys::read_file(dir, kFile);
-  if (!text && text.error().value == ENOENT) return undos;
-  if (!text) return std::unexpected(Error(text.error()).doing("read the journal"));
-  std::string_view rest = *text;
-  for (auto end = rest.find('\n'); end != rest.npos; end = rest.find('\n')) {
-    if (auto undo = parse_line(rest.substr(0, end))) undos.push_back(std::move(*undo));
-    rest.remove_prefix(end + 1);
-  }
-  return undos;
+}  // namespace
+
+Result<> Journal::record(const std::vector<plan::Undo>& undos) {
+  std::string text = "\n";
+  for (const auto& undo : undos) append_line(text, undo);
+  return append(file_, text);
 }
 
-Result<> undo_journal(plan::Executor& executor, FdRef dir) {
+Result<> record_state(FdRef file, const State& state) {
+  return append(file, cat("\n", kState, " ", to_json(state)));
+}
+
+Result<> record_removal(FdRef file) { return append(file, cat("\n", kRemoved, "\n")); }
+
+JournalContent parse_journal(std::string_view text) {
+  JournalContent content;
+  std::string_view state;
+  for (auto end = text.find('\n'); end != text.npos; end = text.find('\n')) {
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end + 1);
+    auto [word, rest] = split_once(line, ' ');
+    if (word == kState) {
+      state = rest;
+    } else if (line == kUndone) {
+      content.undos.clear();
+    } else if (line == kRemoved) {
+      content.removed = true;
+    } else if (auto undo = parse_line(line)) {
+      content.undos.push_back(std::move(*undo));
+    }
+  }
+  content.state = state;
+  return content;
+}
+
+Result<JournalContent> read_journal(FdRef file) {
+  TRY_CTX(sys::call(SYS_lseek, file.number(), 0, SEEK_SET), "read the journal");
+  return parse_journal(TRY_CTX(sys::read_all(file), "read the journal"));
+}
+
+Result<> undo_journal(plan::Executor& executor, FdRef file) {
   Result<> first;
-  auto undos = TRY(read_journal(dir));
+  auto undos = TRY(read_journal(file)).undos;
+  if (undos.empty()) return {};
   for (const auto& undo : undos | std::views::reverse) {
     auto undone = executor.undo(undo);
     if (!undone && first) first = std::unexpected(std::move(undone).error());
   }
   if (!first) return first;
-  auto removed = sys::unlinkat(dir, kFile);
-  if (!removed && removed.error().value != ENOENT) {
-    return std::unexpected(Error(removed.error()).doing("remove the journal"));
-  }
-  return {};
+  return append(file, cat("\n", kUndone, "\n"));
 }
 
 }  // namespace caisson::container

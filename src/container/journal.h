@@ -1,34 +1,49 @@
-// The journal of a container: what must be taken back when it goes away, or when the command that
-// made it was killed. A file of lines, "remove-cgroup /sys/fs/cgroup/caisson/web", only ever
-// appended to.
+// The journal of a container: a file of lines, only ever appended to, so that whoever reads it
+// without the lock sees whole lines and what a kill tore apart at the end can be told.
+//
+//   remove-cgroup /sys/fs/cgroup/caisson/web    must be taken back when the container goes away, or
+//                                               when the command that made it was killed
+//   undone                                      everything above has been
+//   state {...}                                 the State; the last one counts
+//   removed                                     the folder is on its way out
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "container/state.h"
 #include "plan/executor.h"
 
 namespace caisson::container {
 
 class Journal : public plan::UndoLog {
  public:
-  // In the folder `dir`; made when missing.
-  static Result<Journal> open(FdRef dir);
+  // `file`: open for appending, see Lock::file(); it must outlive this.
+  explicit Journal(FdRef file) : file_(file) {}
   // One write(2) for the whole group.
   Result<> record(const std::vector<plan::Undo>& undos) override;
 
  private:
-  explicit Journal(Fd file) : file_(std::move(file)) {}
-  Fd file_;
+  FdRef file_;
 };
 
-// In the order of recording. What a kill tore apart at the end is left out: it was never acted
-// upon, because record() had not returned. No file is an empty journal.
-Result<std::vector<plan::Undo>> read_journal(FdRef dir);
-// Takes everything back, last first. Goes on after a failure and returns the first one; the journal
-// stays then, so that it can be tried again.
-Result<> undo_journal(plan::Executor& executor, FdRef dir);
+struct JournalContent {
+  std::vector<plan::Undo> undos;  // in the order of recording, without those that were taken back
+  std::string state;              // JSON; empty: none yet
+  bool removed = false;
+};
+// A torn last line is left out: it was never acted upon, because its write had not returned.
+JournalContent parse_journal(std::string_view text);
+Result<JournalContent> read_journal(FdRef file);
+
+Result<> record_state(FdRef file, const State& state);
+Result<> record_removal(FdRef file);
+
+// Takes everything back, last first, and notes that. Goes on after a failure and returns the first
+// one; the journal stays as it is then, so that it can be tried again.
+Result<> undo_journal(plan::Executor& executor, FdRef file);
 
 }  // namespace caisson::container

@@ -15,44 +15,50 @@ using ::testing::ElementsAre;
 class JournalTest : public ::testing::Test {
  protected:
   ScratchDirectory scratch_;
-  Fd dir_ = std::move(*sys::openat(sys::kCwd, scratch_.path().c_str(), O_RDONLY | O_DIRECTORY));
+  Fd file_ = std::move(*sys::openat(sys::kCwd, cat(scratch_.path(), "/journal").c_str(),
+                                    O_RDWR | O_APPEND | O_CREAT, 0600));
+  Journal journal_{file_};
 
-  void append(std::string_view bytes) {
-    auto file = sys::openat(dir_, "journal", O_WRONLY | O_APPEND | O_CREAT, 0600);
-    ASSERT_TRUE(file && sys::write_all(*file, bytes));
-  }
+  void append(std::string_view bytes) { ASSERT_TRUE(sys::write_all(file_, bytes)); }
 };
 
 TEST_F(JournalTest, KeepsTheOrderAndOddNames) {
   Undo first{Undo::Kind::kRemoveCgroup, "/sys/fs/cgroup/a b\nc\\d"};
   Undo second{Undo::Kind::kUnlink, "/x"}, third{Undo::Kind::kUnmount, "/m"};
-  {
-    auto journal = Journal::open(dir_);
-    ASSERT_TRUE(journal);
-    ASSERT_TRUE(journal->record({first, second}));
-    ASSERT_TRUE(journal->record({third}));
-  }
-  auto read = read_journal(dir_);
+  ASSERT_TRUE(journal_.record({first, second}));
+  ASSERT_TRUE(journal_.record({third}));
+  auto read = read_journal(file_);
   ASSERT_TRUE(read);
-  EXPECT_THAT(*read, ElementsAre(first, second, third));
+  EXPECT_THAT(read->undos, ElementsAre(first, second, third));
 }
 
-TEST_F(JournalTest, IsEmptyWithoutAFile) { EXPECT_TRUE(read_journal(dir_)->empty()); }
+TEST_F(JournalTest, BeginsEmpty) { EXPECT_TRUE(read_journal(file_)->undos.empty()); }
 
 TEST_F(JournalTest, LeavesOutWhatAKillToreApart) {
   append("\nunlink /a\nremove-cgroup /sys/fs/cg");
-  auto read = read_journal(dir_);
+  auto read = read_journal(file_);
   ASSERT_TRUE(read);
-  EXPECT_THAT(*read, ElementsAre(Undo{Undo::Kind::kUnlink, "/a"}));
+  EXPECT_THAT(read->undos, ElementsAre(Undo{Undo::Kind::kUnlink, "/a"}));
 }
 
 TEST_F(JournalTest, GoesOnAfterATornLine) {
   append("\nremove-cg");
-  auto journal = Journal::open(dir_);
-  ASSERT_TRUE(journal && journal->record({{Undo::Kind::kUnlink, "/b"}}));
-  auto read = read_journal(dir_);
+  ASSERT_TRUE(journal_.record({{Undo::Kind::kUnlink, "/b"}}));
+  auto read = read_journal(file_);
   ASSERT_TRUE(read);
-  EXPECT_THAT(*read, ElementsAre(Undo{Undo::Kind::kUnlink, "/b"}));
+  EXPECT_THAT(read->undos, ElementsAre(Undo{Undo::Kind::kUnlink, "/b"}));
+}
+
+TEST_F(JournalTest, TheLastWholeStateCounts) {
+  State state;
+  state.id = "web";
+  ASSERT_TRUE(record_state(file_, state));
+  state.id = "next";
+  ASSERT_TRUE(record_state(file_, state));
+  append("\nstate {\"version\":1,\"id\":\"torn");
+  auto read = read_journal(file_);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(parse_state(read->state, "journal")->id, "next");
 }
 
 class RecordingExecutor : public FakeExecutor {
@@ -67,25 +73,23 @@ class RecordingExecutor : public FakeExecutor {
   std::string failing;
 };
 
-TEST_F(JournalTest, TakesBackTheLastFirstAndIsGoneThen) {
-  auto journal = Journal::open(dir_);
-  ASSERT_TRUE(journal->record({{Undo::Kind::kUnlink, "/1"}, {Undo::Kind::kUnlink, "/2"}}));
+TEST_F(JournalTest, TakesBackTheLastFirstAndIsEmptyThen) {
+  ASSERT_TRUE(journal_.record({{Undo::Kind::kUnlink, "/1"}, {Undo::Kind::kUnlink, "/2"}}));
   RecordingExecutor executor(scratch_.path());
-  ASSERT_TRUE(undo_journal(executor, dir_));
+  ASSERT_TRUE(undo_journal(executor, file_));
   EXPECT_THAT(executor.undone, ElementsAre("/2", "/1"));
-  EXPECT_TRUE(undo_journal(executor, dir_));
+  EXPECT_TRUE(undo_journal(executor, file_));
   EXPECT_EQ(executor.undone.size(), 2U);
 }
 
 TEST_F(JournalTest, StaysWhenSomethingCannotBeTakenBackYet) {
-  auto journal = Journal::open(dir_);
-  ASSERT_TRUE(journal->record({{Undo::Kind::kUnlink, "/1"}, {Undo::Kind::kUnlink, "/2"}}));
+  ASSERT_TRUE(journal_.record({{Undo::Kind::kUnlink, "/1"}, {Undo::Kind::kUnlink, "/2"}}));
   RecordingExecutor executor(scratch_.path());
   executor.failing = "/2";
-  EXPECT_FALSE(undo_journal(executor, dir_));
+  EXPECT_FALSE(undo_journal(executor, file_));
   EXPECT_THAT(executor.undone, ElementsAre("/2", "/1"));
   executor.failing.clear();
-  EXPECT_TRUE(undo_journal(executor, dir_));
+  EXPECT_TRUE(undo_journal(executor, file_));
 }
 
 }  // namespace

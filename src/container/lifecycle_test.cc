@@ -190,7 +190,7 @@ TEST_F(LifecycleTest, APidThatWasReusedIsNotTheContainer) {
   auto state = load_state(*folder);
   int pid = state->init.pid;
   --state->init.start_time;
-  ASSERT_TRUE(save_state(*folder, *state));
+  ASSERT_TRUE(save_state(*folder, {}, *state));
   EXPECT_EQ(status(), Status::kStopped);
   EXPECT_TRUE(remove(world_.context, "web"));
   EXPECT_TRUE(process_exists(pid));
@@ -201,7 +201,7 @@ TEST_F(LifecycleTest, APidThatWasReusedIsNotTheContainer) {
 TEST_F(LifecycleTest, ListsAllAndSaysWhichCannotBeRead) {
   EXPECT_THAT(*list(world_.context), IsEmpty());
   create_and_start();
-  ASSERT_TRUE(sys::make_directories(cat(world_.context.root, "/broken"), 0700));
+  ASSERT_TRUE(sys::make_directories(cat(world_.context.root, "/broken/deep"), 0700));
   auto entries = list(world_.context);
   ASSERT_TRUE(entries);
   ASSERT_EQ(entries->size(), 2U);

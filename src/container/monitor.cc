@@ -43,7 +43,7 @@ void Monitor::run() {
     wait_for_events();
     handle_events();
     if (exit_ && released_) return;
-    if (exit_ && !cleaned_ && try_to_finish()) return;
+    if (exit_ && !cleaned_ && try_to_finish()) return answer_latecomers();
     if (cleaned_ && !watched_.layers.valid()) return;
     if (cleaned_ && !still_linked(watched_.folder)) return;
   }
@@ -105,9 +105,18 @@ void Monitor::pass_signals_on() {
   }
 }
 
-void Monitor::accept_client() {
+bool Monitor::accept_client() {
   auto socket = sys::accept(watched_.control, SOCK_NONBLOCK);
-  if (socket && clients_.size() < kMaxClients) clients_.push_back({std::move(*socket), false});
+  bool welcome = socket && clients_.size() < kMaxClients;
+  if (welcome) clients_.push_back({std::move(*socket), false});
+  return welcome;
+}
+
+// Those who asked while the container was taken away; nobody could tell them afterwards.
+void Monitor::answer_latecomers() {
+  while (sys::wait_readable(watched_.control, 0).value_or(false) && accept_client()) {
+  }
+  for (auto& client : clients_) serve(client);
 }
 
 void Monitor::serve(Client& client) {
@@ -188,7 +197,7 @@ bool Monitor::finish_locked(Container& container) {
     (void)discard(context_, container);
     return true;
   }
-  (void)undo_journal(context_.executor, container.folder.dir);
+  (void)undo_journal(context_.executor, container.lock.file());
   cleaned_ = true;
   return false;
 }

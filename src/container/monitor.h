@@ -51,7 +51,8 @@ class Monitor {
   void handle_events();
   void read_output(Fd& source, std::string_view stream);
   void pass_signals_on();
-  void accept_client();
+  bool accept_client();
+  void answer_latecomers();
   void serve(Client& client);
   std::string answer(const ControlRequest& request, Client& client);
   void publish_exit();

@@ -39,7 +39,6 @@ Result<std::vector<ListEntry>> list(Context& context) {
   if (!root && root.error().value == ENOENT) return entries;
   if (!root) return std::unexpected(Error(root.error()).doing("open ", context.root));
   auto names = TRY_CTX(sys::list_directory(*root), "list ", context.root);
-  if (std::ranges::any_of(names, [](const auto& name) { return name[0] == '~'; })) sweep(context);
   std::ranges::sort(names);
   for (auto& name : names) {
     if (!check_id(name)) continue;

@@ -3,7 +3,6 @@
 #include "container/fault.h"
 #include "container/hooks.h"
 #include "container/journal.h"
-#include "sys/file.h"
 #include "sys/process.h"
 
 namespace caisson::container {
@@ -18,14 +17,14 @@ Result<> discard(Context& context, Container& container) {
   // The zombie, should it be our child.
   if (container.init.valid()) (void)sys::wait_pidfd(container.init, WNOHANG);
   fault_point(context, "delete", "undo");
-  TRY(undo_journal(context.executor, container.folder.dir));
+  TRY(undo_journal(context.executor, container.lock.file()));
   fault_point(context, "delete", "poststop");
   if (container.state.hooks_begun || container.state.progress != Progress::kCreating) {
     Snapshot snapshot{container.state, Status::kStopped, container.exit};
     run_poststop_hooks(context, container.folder, state_json(snapshot, ""));
   }
   fault_point(context, "delete", "folder");
-  TRY(remove_folder(context, container.folder));
+  TRY(remove_folder(container.folder, container.lock));
   fault_point(context, "delete", "done");
   return {};
 }

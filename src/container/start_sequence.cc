@@ -137,7 +137,7 @@ Result<> claim(Start& start) {
   State state = first_state(start);
   state.boot_id = TRY_CTX(sys::boot_id(), "read the boot id");
   if (start.run && *start.run != RunMode::kDetached) state.supervisor = TRY(own_process());
-  auto claim = TRY(claim_folder(start.context, state, start.options.config_text));
+  auto claim = TRY(claim_folder(start.context, state.id, start.options.config_text));
   start.container.folder = std::move(claim.folder);
   start.container.lock = std::move(claim.lock);
   start.container.state = std::move(state);
@@ -223,7 +223,7 @@ Result<> run_create_hooks(Start& start, plan::HookPhase phase, const plan::Proce
 
 Result<> execute(Start& start) {
   Container& container = start.container;
-  Journal journal = TRY(Journal::open(container.folder.dir));
+  Journal journal(container.lock.file());
   plan::CreateRequest request;
   request.plan = &start.plan;
   request.state_dir = container.folder.dir.number();

@@ -1,7 +1,7 @@
-// What is known of a container between two commands: state.json and `exit` in its folder.
+// What is known of a container between two commands: the journal and `exit` in its folder.
 //
-// state.json is written under the container's lock by the verbs that change it; `exit` is written
-// once, by whoever watches init. Both are replaced by rename, so that readers need no lock.
+// The State is written under the container's lock by the verbs that change it; `exit` is written
+// once, by whoever watches init. Readers need no lock: one is appended to, the other renamed.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "container/errors.h"
+#include "container/journal.h"
 #include "sys/file.h"
 #include "sys/lock.h"
 #include "sys/process.h"
@@ -13,33 +14,22 @@
 namespace caisson::container {
 namespace {
 
-constexpr const char* kStateFile = "state.json";
 constexpr const char* kConfigFile = "config.json";
 constexpr const char* kExitFile = "exit";
-constexpr const char* kLockFile = "lock";
+constexpr const char* kJournalFile = "journal";
 constexpr std::size_t kMaxId = 255;
-constexpr int kClaimAttempts = 8;
-constexpr int kRemoveAttempts = 8;
+constexpr int kClaimAttempts = 100;
+constexpr useconds_t kClaimPauseUs = 500;
 
 bool is_id_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
          c == '+' || c == '.' || c == '-';
 }
 
-Result<Fd> open_root(const Context& context) {
-  return TRY_CTX(sys::openat(sys::kCwd, context.root.c_str(), O_RDONLY | O_DIRECTORY),
-                 "open the state directory ", context.root);
-}
-
-// A name that is no id and that nobody else uses.
-std::string passing_name(std::string_view what) {
-  return cat("~", what, "-", sys::getpid(), "-", monotonic_ns());
-}
-
-// `create`: O_CREAT in folders that have no owner yet. Everywhere else the missing file says that
-// the folder is being removed, and a new one would be in the way of that.
-ErrnoOr<Fd> open_lock_file(FdRef dir, int create = 0) {
-  return sys::openat(dir, kLockFile, O_RDWR | O_NOFOLLOW | create, 0600);
+// `create`: the flags for a folder that is ours alone. Everywhere else a missing file says that the
+// folder comes or goes just now.
+ErrnoOr<Fd> open_journal(FdRef dir, int create = 0) {
+  return sys::openat(dir, kJournalFile, O_RDWR | O_APPEND | O_NOFOLLOW | create, 0600);
 }
 
 ErrnoOr<> write_new(FdRef dir, const char* name, std::string_view data) {
@@ -47,17 +37,33 @@ ErrnoOr<> write_new(FdRef dir, const char* name, std::string_view data) {
   return sys::write_all(file, data);
 }
 
-// Fills a folder under a passing name. ENOENT: a sweep took it before it was locked.
-ErrnoOr<Claim> fill(FdRef root, const std::string& name, const State& state,
-                    std::string_view config) {
+// The folder at `path`, just made, with its journal, locked. ENOENT: somebody took the folder for
+// one that a killed command left.
+ErrnoOr<Claim> take_new(const std::string& path) {
+  auto lost = std::unexpected(Errno{ENOENT});
   Claim claim;
-  TRY(sys::mkdirat(root, name.c_str(), 0700));
-  claim.folder.dir = TRY(sys::openat(root, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  Fd file = TRY(open_lock_file(claim.folder.dir, O_CREAT));
-  if (!TRY(sys::try_lock(file))) return std::unexpected(Errno{ENOENT});
-  claim.lock = Lock(std::move(file));
-  TRY(write_new(claim.folder.dir, kConfigFile, config));
-  TRY(write_new(claim.folder.dir, kStateFile, to_json(state)));
+  claim.folder.path = path;
+  claim.folder.dir = TRY(sys::openat(sys::kCwd, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  auto file = open_journal(claim.folder.dir, O_CREAT | O_EXCL);
+  if (!file && file.error().value == EEXIST) return lost;
+  claim.lock = Lock(TRY(std::move(file)));
+  if (!TRY(sys::try_lock(claim.lock.file()))) return lost;
+  if (TRY(sys::fstat(claim.lock.file())).st_nlink == 0) return lost;
+  return claim;
+}
+
+ErrnoOr<Claim> claim_once(const std::string& path, std::string_view config) {
+  TRY(sys::mkdirat(sys::kCwd, path.c_str(), 0700));
+  auto claim = take_new(path);
+  if (!claim && claim.error().value != ENOENT) {
+    (void)sys::unlinkat(sys::kCwd, path.c_str(), AT_REMOVEDIR);
+    return claim;
+  }
+  auto written = claim ? write_new(claim->folder.dir, kConfigFile, config) : ErrnoOr<>{};
+  if (!written) {
+    (void)remove_folder(claim->folder, claim->lock);
+    return std::unexpected(written.error());
+  }
   return claim;
 }
 
@@ -66,6 +72,33 @@ Error locked_error(const Folder& folder, int holder) {
       .doing("lock container ", quoted(folder.id))
       .cure("wait for that command, or end it: what it left is cleaned up")
       .code("container.locked");
+}
+
+// What stands in a folder without a State.
+Result<State> unfinished(const Folder& folder) {
+  State state;
+  state.id = folder.id;
+  if (auto info = sys::fstat(folder.dir)) {
+    state.created = info->st_mtim.tv_sec * 1'000'000'000 + info->st_mtim.tv_nsec;
+  }
+  return state;
+}
+
+// Why there is no journal: the folder comes or goes just now, or is none of ours.
+Error without_journal(const Folder& folder) {
+  // Nothing in it: nobody has it yet, or nobody any more. What is removed here is made again.
+  (void)sys::unlinkat(sys::kCwd, folder.path.c_str(), AT_REMOVEDIR);
+  if (!still_linked(folder) || sys::faccessat(folder.dir, kJournalFile, F_OK)) {
+    return missing_container(folder.id);
+  }
+  return broken_container(folder.id,
+                          Error::with_cause(ENOENT, cat(folder.path, " has no ", kJournalFile)));
+}
+
+Result<Fd> open_existing_journal(const Folder& folder) {
+  auto file = open_journal(folder.dir);
+  if (!file && file.error().value == ENOENT) return std::unexpected(without_journal(folder));
+  return TRY_CTX(std::move(file), "open ", folder.path, "/", kJournalFile);
 }
 
 }  // namespace
@@ -99,49 +132,33 @@ Result<Folder> open_folder(const Context& context, std::string_view id) {
   return folder;
 }
 
-// A half-filled folder. Without a descriptor left it is still empty, and goes without one.
-static void drop(FdRef root, const std::string& name) {
-  if (!sys::remove_tree(root, name.c_str())) {
-    (void)sys::unlinkat(root, name.c_str(), AT_REMOVEDIR);
-  }
-}
-
-Result<Claim> claim_folder(const Context& context, const State& state, std::string_view config) {
-  TRY_CTX(sys::make_directories(context.root, 0711), "make the state directory ", context.root);
-  Fd root = TRY(open_root(context));
+Result<Claim> claim_folder(const Context& context, std::string_view id, std::string_view config) {
+  const std::string path = folder_path(context, id);
+  bool lost = false;
   for (int attempt = 0; attempt < kClaimAttempts; ++attempt) {
-    std::string name = passing_name("new");
-    auto claim = fill(root, name, state, config);
-    if (!claim) {
-      drop(root, name);
-      if (claim.error().value == ENOENT || claim.error().value == EEXIST) continue;
-      return std::unexpected(Error(claim.error()).doing("make a folder in ", context.root));
-    }
-    // rename(2) puts a folder in the place of an empty one only: the name is claimed by one
-    // command.
-    auto renamed = sys::renameat(root, name.c_str(), root, state.id.c_str());
-    if (renamed) {
-      claim->folder.id = state.id;
-      claim->folder.path = folder_path(context, state.id);
+    auto claim = claim_once(path, config);
+    if (claim) {
+      claim->folder.id = id;
       return std::move(*claim);
     }
-    drop(root, name);
-    int error = renamed.error().value;
-    if (error == ENOTEMPTY || error == EEXIST) return std::unexpected(taken_name(state.id));
-    if (error != ENOENT) {
-      return std::unexpected(
-          Error(renamed.error()).doing("make the folder ", folder_path(context, state.id)));
+    int error = claim.error().value;
+    // The one that took the folder from us removes it.
+    if (error == EEXIST && !lost) return std::unexpected(taken_name(id));
+    if (error != EEXIST && error != ENOENT) {
+      return std::unexpected(Error(claim.error()).doing("make the folder ", path));
     }
+    lost = sys::faccessat(sys::kCwd, context.root.c_str(), F_OK).has_value();
+    if (lost) ::usleep(kClaimPauseUs);
+    TRY_CTX(sys::make_directories(context.root, 0711), "make the state directory ", context.root);
   }
-  return std::unexpected(Error(Errno{EAGAIN}).doing("make a folder in ", context.root));
+  return std::unexpected(lost ? taken_name(id)
+                              : Error(Errno{EAGAIN}).doing("make the folder ", path));
 }
 
 Result<Lock> try_lock_folder(const Context&, const Folder& folder) {
-  auto file = open_lock_file(folder.dir);
-  if (!file && file.error().value == ENOENT) return std::unexpected(missing_container(folder.id));
-  if (!file) return std::unexpected(Error(file.error()).doing("open ", folder.path, "/lock"));
-  if (!TRY_CTX(sys::try_lock(*file), "lock ", folder.path)) return Lock();
-  Lock lock(std::move(*file));
+  Fd file = TRY(open_existing_journal(folder));
+  if (!TRY_CTX(sys::try_lock(file), "lock ", folder.path)) return Lock();
+  Lock lock(std::move(file));
   if (!still_linked(folder)) return std::unexpected(missing_container(folder.id));
   return lock;
 }
@@ -160,31 +177,26 @@ Result<Lock> lock_folder(const Context& context, const Folder& folder) {
 }
 
 Result<int> folder_lock_holder(const Folder& folder) {
-  auto file = sys::openat(folder.dir, kLockFile, O_RDWR | O_NOFOLLOW);
+  auto file = open_journal(folder.dir);
   if (!file && file.error().value == ENOENT) return 0;
-  if (!file) return std::unexpected(Error(file.error()).doing("open ", folder.path, "/lock"));
+  if (!file) return std::unexpected(Error(file.error()).doing("open ", folder.path, "/journal"));
   return TRY_CTX(sys::lock_holder(*file), "ask for the lock of ", folder.path);
 }
 
-Result<> save_state(const Folder& folder, const State& state) {
-  TRY_CTX(sys::write_atomically(folder.dir, kStateFile, to_json(state)), "write ", folder.path, "/",
-          kStateFile);
-  return {};
+Result<> save_state(const Folder& folder, const Lock& lock, const State& state) {
+  if (lock.held()) return record_state(lock.file(), state);
+  return record_state(TRY(open_existing_journal(folder)), state);
 }
 
-Result<State> load_state(const Folder& folder) {
-  auto text = sys::read_file(folder.dir, kStateFile);
-  if (!text && text.error().value == ENOENT) {
-    // Removed under our hands, or a folder that is none of ours.
-    if (!still_linked(folder)) return std::unexpected(missing_container(folder.id));
-    return std::unexpected(broken_container(
-        folder.id, Error::with_cause(ENOENT, cat(folder.path, " has no ", kStateFile))));
+Result<State> load_state(const Folder& folder, const Lock& lock) {
+  Fd own;
+  if (!lock.held()) own = TRY(open_existing_journal(folder));
+  auto content = TRY(read_journal(own.valid() ? own.ref() : lock.file()));
+  if (content.removed && !lock.held() && folder_lock_holder(folder).value_or(0) != 0) {
+    return std::unexpected(missing_container(folder.id));
   }
-  if (!text) {
-    return std::unexpected(broken_container(
-        folder.id, Error(text.error()).doing("read ", folder.path, "/", kStateFile)));
-  }
-  auto state = parse_state(*text, kStateFile);
+  if (content.state.empty() || content.removed) return unfinished(folder);
+  auto state = parse_state(content.state, cat(folder.path, "/", kJournalFile));
   if (!state) return std::unexpected(broken_container(folder.id, std::move(state).error()));
   return state;
 }
@@ -204,36 +216,31 @@ Result<std::optional<Exit>> load_exit(const Folder& folder) {
   return TRY(parse_exit(*text, kExitFile));
 }
 
-Result<> remove_folder(const Context& context, const Folder& folder) {
-  Fd root = TRY(open_root(context));
-  std::string name = passing_name("old");
-  auto renamed = sys::renameat(root, folder.id.c_str(), root, name.c_str());
-  if (!renamed && renamed.error().value == ENOENT) return {};
-  if (!renamed) return std::unexpected(Error(renamed.error()).doing("remove ", folder.path));
-  // A sweep that meets the half-removed folder helps: it may be there first, or put a lock in it.
-  int error = ENOTEMPTY;
-  for (int i = 0; i < kRemoveAttempts && error == ENOTEMPTY; ++i) {
-    auto removed = sys::remove_tree(root, name.c_str());
-    error = removed ? 0 : removed.error().value;
-  }
-  if (error == 0 || error == ENOENT) return {};
-  return std::unexpected(Error(Errno{error}).doing("remove ", context.root, "/", name));
-}
-
-void sweep(const Context& context) {
-  auto root = open_root(context);
-  if (!root) return;
-  auto names = sys::list_directory(*root);
-  if (!names) return;
+Result<> remove_folder(Folder& folder, Lock& lock) {
+  auto failed = [&](Errno error) {
+    return std::unexpected(Error(error).doing("remove ", folder.path));
+  };
+  TRY(record_removal(lock.file()));
+  auto names = sys::list_directory(folder.dir);
+  if (!names) return failed(names.error());
   for (const auto& name : *names) {
-    if (name[0] != '~') continue;
-    auto dir = sys::openat(*root, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!dir) continue;
-    // No lock file yet: made just now, or left by a kill between two calls. The owner of a new one
-    // copes with its removal.
-    auto file = open_lock_file(*dir, O_CREAT);
-    if (file && sys::try_lock(*file).value_or(false)) (void)sys::remove_tree(*root, name.c_str());
+    if (name == kJournalFile) continue;
+    auto removed = sys::unlinkat(folder.dir, name.c_str());
+    if (!removed && removed.error().value == EISDIR) {
+      removed = sys::remove_tree(folder.dir, name.c_str());
+    }
+    if (!removed && removed.error().value != ENOENT) return failed(removed.error());
   }
+  // Closed before they are removed: the removal of open files costs a file system much more. A
+  // command that takes the lock in between finds nothing but a folder to remove.
+  lock.release();
+  auto journal = sys::unlinkat(folder.dir, kJournalFile);
+  if (!journal && journal.error().value != ENOENT) return failed(journal.error());
+  folder.dir.reset();
+  auto removed = sys::unlinkat(sys::kCwd, folder.path.c_str(), AT_REMOVEDIR);
+  bool gone = removed || removed.error().value == ENOENT || removed.error().value == ENOTEMPTY;
+  if (!gone) return failed(removed.error());
+  return {};
 }
 
 }  // namespace caisson::container

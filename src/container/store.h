@@ -1,15 +1,17 @@
 // Folders of containers: <root>/<id>/ with
-//   state.json   State, replaced by rename, written under the lock
-//   exit         Exit, written once by whoever watches init
+//   journal      the State, from when init exists, and what must be taken back (journal.h); the
+//                lock of the command that changes the container is on this file
 //   config.json  the configuration, verbatim
-//   journal      what must be taken back (journal.h)
-//   lock         record lock of the command that changes the container
+//   exit         Exit, written once by whoever watches init
 //   start        made by the executor: socket of an init that waits for its start
 //   control, stdout, stderr, log, log.1   of a supervisor
 //
-// A folder appears under its id complete and locked (it is filled under another name and renamed)
-// and disappears the same way, so that nobody ever sees a part of one. Names that begin with "~"
-// are no ids: folders on their way in or out, swept when nobody holds their lock.
+// mkdir(2) claims the id. The journal is the first file that is made and the last one that is
+// removed; both happen under its lock. A folder whose journal has no State, or a note of its
+// removal, is one on its way in or out: when nobody holds the lock, its command was killed, and
+// whoever meets it takes it away. An empty folder may be removed by anybody: a claim that loses
+// its folder begins anew. Every file costs its making and removal, at each start: there are no
+// more than these.
 #pragma once
 
 #include <optional>
@@ -36,6 +38,9 @@ class [[nodiscard]] Lock {
   explicit Lock(Fd file) : file_(std::move(file)) {}
   bool held() const { return file_.valid(); }
   void release() { file_.reset(); }
+  // The journal, open for reading and appending. While the lock is held the file must not be
+  // opened again: closing that descriptor would give the lock up.
+  FdRef file() const { return file_.ref(); }
 
  private:
   Fd file_;
@@ -52,9 +57,8 @@ struct Claim {
   Folder folder;
   Lock lock;
 };
-// Makes the folder of `state.id` with its state and configuration. container.exists when there is
-// one.
-Result<Claim> claim_folder(const Context& context, const State& state, std::string_view config);
+// Makes the folder of `id` with its configuration, locked. container.exists when there is one.
+Result<Claim> claim_folder(const Context& context, std::string_view id, std::string_view config);
 
 // Waits for the lock up to the context's bound (container.locked names the holder). The folder may
 // have been removed meanwhile: container.missing.
@@ -64,15 +68,15 @@ Result<Lock> try_lock_folder(const Context& context, const Folder& folder);
 // The process that holds the lock; 0: nobody but perhaps ourselves.
 Result<int> folder_lock_holder(const Folder& folder);
 
-Result<> save_state(const Folder& folder, const State& state);
-Result<State> load_state(const Folder& folder);
+// With the lock, the file must not be opened again (see Lock::file): it is used through it.
+Result<> save_state(const Folder& folder, const Lock& lock, const State& state);
+// Of a folder without a State (see above): one that knows its id only and has no init.
+Result<State> load_state(const Folder& folder, const Lock& lock = {});
 // Does nothing when an Exit is there already: the first one counts.
 Result<> save_exit(const Folder& folder, const Exit& exit);
 Result<std::optional<Exit>> load_exit(const Folder& folder);
 
-// Takes the folder away with everything in it; the lock is held by the caller.
-Result<> remove_folder(const Context& context, const Folder& folder);
-// Removes folders on their way in or out whose command was killed.
-void sweep(const Context& context);
+// Takes the folder away with everything in it, and its lock.
+Result<> remove_folder(Folder& folder, Lock& lock);
 
 }  // namespace caisson::container

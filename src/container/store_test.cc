@@ -16,12 +16,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-State state_of(std::string id) {
-  State state;
-  state.id = std::move(id);
-  return state;
-}
-
 TEST(Ids, FollowTheRulesOfEngines) {
   for (auto id : {"a", "A-b_c+d.e", "..a", "0123456789abcdef"}) EXPECT_TRUE(check_id(id)) << id;
   EXPECT_TRUE(check_id(std::string(255, 'x')));
@@ -40,12 +34,15 @@ TEST(Ids, AreDifferentEachTime) {
 
 TEST(Store, AFolderIsClaimedOnceAndComplete) {
   World world;
-  auto claim = claim_folder(world.context, state_of("web"), "{config}");
+  auto claim = claim_folder(world.context, "web", "{config}");
   ASSERT_TRUE(claim) << claim.error().message();
-  auto again = claim_folder(world.context, state_of("web"), "");
+  auto again = claim_folder(world.context, "web", "");
   ASSERT_FALSE(again);
   EXPECT_THAT(again.error().message(), HasSubstr("container with given ID already exists"));
-  EXPECT_EQ(load_state(claim->folder)->id, "web");
+  auto state = load_state(claim->folder);
+  EXPECT_EQ(state->id, "web");
+  EXPECT_EQ(state->progress, Progress::kCreating);
+  EXPECT_GT(state->created, 0);
   EXPECT_EQ(*sys::read_file(claim->folder.dir, "config.json"), "{config}");
   EXPECT_EQ(sys::fstat(claim->folder.dir)->st_mode & 0777U, 0700U);
   EXPECT_EQ(world.leftovers().size(), 1U);
@@ -57,7 +54,7 @@ TEST(Store, OneOfManyRacingClaimsWins) {
   std::vector<int> pids;
   for (int i = 0; i < 8; ++i) {
     int pid = fork_test_process();
-    if (pid == 0) ::_exit(claim_folder(world.context, state_of("web"), "") ? 1 : 0);
+    if (pid == 0) ::_exit(claim_folder(world.context, "web", "") ? 1 : 0);
     pids.push_back(pid);
   }
   for (int pid : pids) winners += WEXITSTATUS(wait_test_process(pid));
@@ -95,7 +92,7 @@ Holder hold_lock(World& world) {
 TEST(Store, ALockNamesItsHolderWhenItIsNotGivenUpInTime) {
   World world;
   world.context.lock_timeout_ms = 50;
-  claim_folder(world.context, state_of("web"), "")->lock.release();
+  claim_folder(world.context, "web", "")->lock.release();
   auto holder = hold_lock(world);
   auto folder = open_folder(world.context, "web");
   auto lock = lock_folder(world.context, *folder);
@@ -110,7 +107,7 @@ TEST(Store, ALockNamesItsHolderWhenItIsNotGivenUpInTime) {
 
 TEST(Store, ALockDiesWithItsHolder) {
   World world;
-  claim_folder(world.context, state_of("web"), "")->lock.release();
+  claim_folder(world.context, "web", "")->lock.release();
   auto holder = hold_lock(world);
   (void)sys::kill(holder.pid, SIGKILL);
   auto folder = open_folder(world.context, "web");
@@ -120,7 +117,7 @@ TEST(Store, ALockDiesWithItsHolder) {
 
 TEST(Store, AChildDoesNotKeepTheLockOfItsParent) {
   World world;
-  auto claim = claim_folder(world.context, state_of("web"), "");
+  auto claim = claim_folder(world.context, "web", "");
   int pid = fork_test_process();
   if (pid == 0) {
     pause_ms(10'000);
@@ -134,28 +131,56 @@ TEST(Store, AChildDoesNotKeepTheLockOfItsParent) {
 
 TEST(Store, TheLockOfARemovedFolderIsNotGiven) {
   World world;
-  auto claim = claim_folder(world.context, state_of("web"), "");
+  auto claim = claim_folder(world.context, "web", "");
   auto folder = open_folder(world.context, "web");
-  ASSERT_TRUE(remove_folder(world.context, claim->folder));
-  claim->lock.release();
+  ASSERT_TRUE(remove_folder(claim->folder, claim->lock));
   auto lock = lock_folder(world.context, *folder);
   ASSERT_FALSE(lock);
   EXPECT_EQ(lock.error().code(), "container.missing");
   EXPECT_THAT(world.leftovers(), IsEmpty());
 }
 
-TEST(Store, SweepTakesWhatKilledCommandsLeftOnTheWay) {
+TEST(Store, AnEmptyFolderIsOneThatAKilledCommandLeft) {
   World world;
-  (void)sys::make_directories(world.context.root, 0700);
-  ASSERT_TRUE(sys::make_directories(cat(world.context.root, "/~new-1-1"), 0700));
-  ASSERT_TRUE(sys::make_directories(cat(world.context.root, "/~old-1-1/sub"), 0700));
-  sweep(world.context);
+  ASSERT_TRUE(sys::make_directories(cat(world.context.root, "/web"), 0700));
+  auto state = load_state(*open_folder(world.context, "web"));
+  ASSERT_FALSE(state);
+  EXPECT_EQ(state.error().code(), "container.missing");
+  EXPECT_THAT(world.leftovers(), IsEmpty());
+}
+
+TEST(Store, AFolderOfAnotherProgramIsLeftAlone) {
+  World world;
+  ASSERT_TRUE(sys::make_directories(cat(world.context.root, "/web/other"), 0700));
+  auto folder = open_folder(world.context, "web");
+  EXPECT_EQ(load_state(*folder).error().code(), "container.broken");
+  EXPECT_EQ(lock_folder(world.context, *folder).error().code(), "container.broken");
+  EXPECT_EQ(claim_folder(world.context, "web", "").error().code(), "container.exists");
+  EXPECT_TRUE(sys::faccessat(folder->dir, "other", F_OK));
+}
+
+// Empty folders go whenever somebody looks at them, so a claim may lose its own once or twice.
+TEST(Store, AClaimSurvivesThoseWhoRemoveEmptyFolders) {
+  World world;
+  ASSERT_TRUE(sys::make_directories(world.context.root, 0700));
+  int remover = fork_test_process();
+  std::string path = folder_path(world.context, "web");
+  if (remover == 0) {
+    for (;;) ::rmdir(path.c_str());
+  }
+  for (int i = 0; i < 300; ++i) {
+    auto claim = claim_folder(world.context, "web", "{}");
+    ASSERT_TRUE(claim) << claim.error().message();
+    ASSERT_TRUE(remove_folder(claim->folder, claim->lock));
+  }
+  (void)sys::kill(remover, SIGKILL);
+  wait_test_process(remover);
   EXPECT_THAT(world.leftovers(), IsEmpty());
 }
 
 TEST(Store, TheFirstExitCounts) {
   World world;
-  auto claim = claim_folder(world.context, state_of("web"), "");
+  auto claim = claim_folder(world.context, "web", "");
   EXPECT_FALSE(load_exit(claim->folder)->has_value());
   ASSERT_TRUE(save_exit(claim->folder, Exit{true, 7, 0, false, 1}));
   ASSERT_TRUE(save_exit(claim->folder, Exit{true, 8, 0, false, 2}));

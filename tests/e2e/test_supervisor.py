@@ -34,8 +34,7 @@ class Supervisor(OciCase):
         return json.loads(done.out)[0]
 
     def stored(self):
-        with open(os.path.join(self.state, self.name, "state.json"), encoding="utf-8") as file:
-            return json.load(file)
+        return harness.stored_state(os.path.join(self.state, self.name))
 
     def supervisor(self):
         return self.stored()["supervisor"]["pid"]

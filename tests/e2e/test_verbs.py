@@ -262,9 +262,7 @@ class Verbs(harness.TestCase):
 
     def test_a_supervisor_is_small_and_leaves_with_its_container(self):
         self.start("exec sleep 1000")
-        state = os.path.join(self.state, self.name, "state.json")
-        with open(state, encoding="utf-8") as file:
-            pid = json.load(file)["supervisor"]["pid"]
+        pid = harness.stored_state(os.path.join(self.state, self.name))["supervisor"]["pid"]
 
         def pss():
             with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:

@@ -63,7 +63,7 @@ void write_linux(formats::JsonWriter& json) {
   json.key("mountExtensions").begin_object();
   write_switch(json, "idmap", true);
   json.end_object();
-  write_switch(json, "netDevices", false);
+  write_switch(json, "netDevices", true);
   json.end_object();
 }
 

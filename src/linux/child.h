@@ -31,6 +31,7 @@ enum class ChildStep : std::int32_t {
   kBecomeRoot,
   kNamespaces,
   kLoopback,
+  kNetDevices,
   kRoot,
   kMounts,
   kHooks,

@@ -4,6 +4,7 @@
 #include "linux/cgroup.h"
 #include "linux/executor.h"
 #include "linux/namespaces.h"
+#include "linux/net_devices.h"
 #include "linux/spawn.h"
 #include "sys/file.h"
 #include "sys/mount.h"
@@ -33,6 +34,7 @@ struct Start {
   Fd launcher, launch_data, start_socket;
   NewProcess process;
   Passed passed;
+  NetDevices net_devices;
   CreateResult result;
 };
 
@@ -47,9 +49,6 @@ Result<> refuse_unknown(const plan::Plan& plan) {
                                .cure(cure)
                                .code("plan.unsupported"));
   };
-  if (!plan.net_devices.empty()) {
-    return refuse("linux.netDevices", "move the device by a createRuntime hook, or leave it out");
-  }
   if (plan.intel_rdt) return refuse("linux.intelRdt", "leave it out");
   return {};
 }
@@ -269,6 +268,20 @@ Result<> write_launch(Start& start) {
   return fill_launcher(start.launcher);
 }
 
+Result<> move_net_devices(Start& start) {
+  const auto& devices = start.request.plan->net_devices;
+  if (devices.empty()) return {};
+  auto talk = talk_of(start);
+  auto event = TRY(next_event(talk, start.process, kReadyTimeoutMs, start.passed));
+  if (event != Event::kNetDevicesWanted) {
+    return std::unexpected(Error(Errno{EPROTO}).doing("move network devices"));
+  }
+  std::string path = cat("/proc/", start.process.pid(), "/ns/net");
+  Fd ns = TRY_CTX(sys::openat(sys::kCwd, path.c_str(), O_RDONLY), "open ", path);
+  TRY(start.net_devices.move_into(ns, devices));
+  return say(talk, 'N');
+}
+
 Result<> run_hooks(Start& start) {
   const auto& hooks = start.request.plan->hooks;
   if (hooks.prestart.empty() && hooks.create_runtime.empty() && hooks.create_container.empty()) {
@@ -323,6 +336,7 @@ constexpr ParentStep kSteps[] = {
     {"register", register_process},
     {"limits", limit},
     {"launch-block", write_launch},
+    {"net-devices", move_net_devices},
     {"hooks", run_hooks},
     {"device-rules", limit_when_asked},
     {"ready", let_go},
@@ -349,6 +363,7 @@ Result<CreateResult> create_container(CreateRequest& request) {
   replay_times(*start.shared, request.timeline);
   start.result.notices = notices_of(*start.shared, *request.plan);
   start.result.layers = std::move(start.passed.layers);
+  start.net_devices.keep();
   start.process.release();
   return std::move(start.result);
 }

@@ -198,6 +198,13 @@ ErrnoOr<> bring_loopback_up(ChildContext& context) {
   return sys::call_void(SYS_ioctl, socket.number(), SIOCSIFFLAGS, &request);
 }
 
+// The parent moves them, with its rights over the host's, as soon as the namespace is there.
+ErrnoOr<> await_net_devices(ChildContext& context) {
+  if (context.plan->net_devices.empty()) return {};
+  TRY(tell(context, 'N'));
+  return expect(context, 'N');
+}
+
 ErrnoOr<> mounts(ChildContext& context) {
   return run_mount_steps(context, plan::Phase::kBeforePivot);
 }
@@ -318,6 +325,7 @@ constexpr Step kInitSteps[] = {
     {ChildStep::kBecomeRoot, become_root},
     {ChildStep::kNamespaces, make_own_namespaces},
     {ChildStep::kLoopback, bring_loopback_up},
+    {ChildStep::kNetDevices, await_net_devices},
     {ChildStep::kRoot, prepare_root},
     {ChildStep::kMounts, mounts},
     {ChildStep::kHostname, set_names},

@@ -116,6 +116,7 @@ Result<Event> decode(const Conversation& talk, const NewProcess& process, sys::M
     return std::unexpected(launch_error(launch, talk.context->process->args[0]));
   }
   switch (message.data[0]) {
+    case 'N': return Event::kNetDevicesWanted;
     case 'H': return Event::kHooksWanted;
     case 'D': return Event::kDeviceRulesWanted;
     case 'L':

@@ -87,7 +87,14 @@ struct Conversation {
   // OOM kills so far in the new process's cgroups, to tell why it died; may be empty.
   std::function<std::uint64_t()> oom_kills;
 };
-enum class Event { kHooksWanted, kDeviceRulesWanted, kWaiting, kListener, kRunning };
+enum class Event {
+  kNetDevicesWanted,
+  kHooksWanted,
+  kDeviceRulesWanted,
+  kWaiting,
+  kListener,
+  kRunning
+};
 // Descriptors that came with messages.
 struct Passed {
   Fd layers;         // of a machine view

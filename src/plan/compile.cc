@@ -15,17 +15,17 @@ const spec::Linux& linux_of(const spec::ContainerSpec& spec, const spec::Linux& 
 // Interfaces of the host can be given away by the host's root only.
 Result<> plan_net_devices(const Input& in, const NamespacePlan& namespaces, Plan& plan) {
   if (in.os.net_devices.empty()) return {};
-  if (in.limited()) {
+  if (in.options.rootless || !in.host.privileged) {
     return std::unexpected(
-        Error::with_cause(EPERM, "network devices of the host can be moved by root only")
+        Error::with_cause(EPERM, "network devices are not supported for rootless containers")
             .code("host.unprivileged")
-            .where("linux.netDevices"));
+            .where("linux.netDevices")
+            .cure("Run as root, or leave the field out."));
   }
   if (namespaces.of(NamespaceKind::kNetwork).action == NamespaceAction::kKeep) {
-    return std::unexpected(
-        invalid("network devices can be moved into another network namespace only")
-            .where("linux.netDevices")
-            .cure("Add {\"type\": \"network\"} to linux.namespaces."));
+    return std::unexpected(invalid("unable to move network devices without a NET namespace")
+                               .where("linux.netDevices")
+                               .cure("Add {\"type\": \"network\"} to linux.namespaces."));
   }
   plan.net_devices = in.os.net_devices;
   return {};

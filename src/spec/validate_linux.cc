@@ -1,6 +1,7 @@
 // Rules within the "linux" part of a description.
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "spec/names.h"
 #include "spec/validate_parts.h"
@@ -72,25 +73,40 @@ Result<> check_time_offsets(const Linux& part, const Place& place) {
                               : "the clocks of a time namespace that is joined cannot be set");
 }
 
-// dev_valid_name() of the kernel; "%d" is replaced by a number there.
+// dev_valid_name() of the kernel.
 bool is_interface_name(std::string_view name) {
   return !name.empty() && name.size() <= kLongestInterface && name != "." && name != ".." &&
          name.find_first_of("/: \t\n\v\f\r") == std::string_view::npos;
 }
 
+// A new name may have one "%d", for the first free number.
+bool is_new_interface_name(std::string_view name) {
+  auto place = name.find('%');
+  bool template_fits = place == name.npos || (name.substr(place, 2) == "%d" &&
+                                              name.find('%', place + 1) == std::string_view::npos);
+  return is_interface_name(name) && template_fits;
+}
+
 Result<> check_net_devices(const Linux& part, const Place& place) {
   if (part.net_devices.empty()) return {};
   if (find_namespace(part, NamespaceKind::kNetwork) == nullptr) {
-    return place.refuse("network devices need a network namespace in linux.namespaces");
+    return place.refuse("unable to move network devices without a NET namespace");
   }
+  std::map<std::string_view, std::string_view> taken;
   for (const auto& [host_name, name] : part.net_devices) {
-    if (!is_interface_name(host_name)) {
-      return (place / host_name).refuse(quoted(host_name), " is not the name of a network device");
+    if (!is_interface_name(host_name) || host_name.find('%') != host_name.npos) {
+      return (place / host_name).refuse(quoted(host_name), " is an invalid network device name");
     }
-    if (!name.empty() && !is_interface_name(name)) {
+    if (!name.empty() && !is_new_interface_name(name)) {
       return (place / host_name / "name")
-          .refuse(quoted(name), " is not the name of a network device");
+          .refuse(quoted(name), " is an invalid network device name");
     }
+    const std::string& inside = name.empty() ? host_name : name;
+    if (inside.find('%') != inside.npos) continue;
+    auto [other, fresh] = taken.emplace(inside, host_name);
+    if (fresh) continue;
+    return (place / host_name)
+        .refuse("it would be a second device ", quoted(inside), " beside ", other->second);
   }
   return {};
 }

@@ -177,17 +177,26 @@ TEST(Validate, RefusesBadDevices) {
 }
 
 TEST(Validate, MovesNetworkDevicesIntoANetworkNamespaceOnly) {
-  EXPECT_EQ(of_linux(R"("netDevices":{"eth0":{}})"),
-            "config.json: linux.netDevices: network devices need a network namespace in "
-            "linux.namespaces");
+  EXPECT_EQ(
+      of_linux(R"("netDevices":{"eth0":{}})"),
+      "config.json: linux.netDevices: unable to move network devices without a NET namespace");
   EXPECT_EQ(of_linux(R"("netDevices":{"eth0":{"name":"a/b"}},"namespaces":[{"type":"network"}])"),
-            "config.json: linux.netDevices.eth0.name: \"a/b\" is not the name of a network "
-            "device");
+            "config.json: linux.netDevices.eth0.name: \"a/b\" is an invalid network device "
+            "name");
   EXPECT_EQ(of_linux(R"("netDevices":{"sixteen_letters_":{}},"namespaces":[{"type":"network"}])"),
-            "config.json: linux.netDevices.sixteen_letters_: \"sixteen_letters_\" is not the "
-            "name of a network device");
+            "config.json: linux.netDevices.sixteen_letters_: \"sixteen_letters_\" is an "
+            "invalid network device name");
   EXPECT_EQ(of_linux(R"("netDevices":{"eth0":{"name":"n%d"}},"namespaces":[{"type":"network"}])"),
             "");
+  EXPECT_THAT(of_linux(R"("netDevices":{"eth%d":{}},"namespaces":[{"type":"network"}])"),
+              testing::HasSubstr("invalid"));
+  for (const char* name : {"n%s", "n%", "%d%d"}) {
+    EXPECT_THAT(of_linux(cat(R"("netDevices":{"eth0":{"name":")", name,
+                             R"("}},"namespaces":[{"type":"network"}])")),
+                testing::HasSubstr("invalid"));
+  }
+  EXPECT_EQ(of_linux(R"("netDevices":{"a":{"name":"b"},"b":{}},"namespaces":[{"type":"network"}])"),
+            "config.json: linux.netDevices.b: it would be a second device \"b\" beside a");
 }
 
 TEST(Validate, KeepsCgroupPathsBelowTheirRoot) {

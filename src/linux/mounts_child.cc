@@ -144,6 +144,19 @@ ErrnoOr<> new_filesystem(ChildContext& context, int index, const MountStep& step
   return {};
 }
 
+// A clone of a shared mount is its peer: what is mounted in either shows up in the other. Only
+// linux.rootfsPropagation "shared" asks for that; else mounts of the host's at most come in.
+ErrnoOr<> part_from_host(ChildContext& context, int index, const MountStep& step, FdRef tree) {
+  const auto& root = context.plan->mounts.root;
+  bool parts_itself = step.propagation_recursive && step.propagation != MS_SHARED;
+  if (root.propagation == MS_SHARED || (step.propagation != 0 && parts_itself)) return {};
+  mount_attr propagation{};
+  bool listens = step.propagation != 0 || root.propagation == MS_SLAVE;
+  propagation.propagation = listens ? MS_SLAVE : MS_PRIVATE;
+  note(context, Operation::kAttributes, step.target, index);
+  return sys::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, propagation);
+}
+
 ErrnoOr<> bind(ChildContext& context, int index, const MountStep& step) {
   auto slot = static_cast<std::size_t>(index);
   note(context, Operation::kOpenSource, step.source, index);
@@ -151,6 +164,7 @@ ErrnoOr<> bind(ChildContext& context, int index, const MountStep& step) {
   if (!context.sources[slot]) own = TRY(open_bind_source(step));
   FdRef tree = own ? own.ref() : context.sources[slot].ref();
   Fd target = TRY(open_target(context, index, step, make_for(step, tree)));
+  TRY(part_from_host(context, index, step, tree));
   TRY(apply_attributes(context, index, step, tree, id_map_of(context, index)));
   TRY(attach(context, index, step, tree, target));
   return {};

@@ -164,6 +164,10 @@ ErrnoOr<> prepare_directory_root(ChildContext& context) {
     own = TRY(sys::open_tree(sys::kCwd, root.path.c_str(), OPEN_TREE_CLONE | AT_RECURSIVE));
   }
   Fd tree(own ? own.release() : context.root_tree.release());
+  // The clone of a shared mount is its peer, and no peer of the host's can be pivoted to.
+  mount_attr propagation{};
+  propagation.propagation = root.propagation == kSlave ? kSlave : kPrivate;
+  TRY(sys::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, propagation));
   TRY(sys::move_mount_at(tree, sys::kCwd, root.path.c_str()));
   context.root_fd = tree.release();
   return {};

@@ -5,7 +5,7 @@ import re
 import stat
 
 import harness
-from oci_case import OciCase
+from oci_case import OciCase, oci_program
 
 
 def mount(destination, source=None, *options, kind=None, **more):
@@ -208,6 +208,37 @@ class Mounts(OciCase):
         self.write(os.path.join(self.source, "later/seen"), "seen\n")
         self.assertEqual(self.oci("exec", self.name, "cat", "/inside/later/seen").out, "seen\n")
         self.delete("--force")
+
+    def where_all_is_shared(self, bundle, *, outside):
+        """Runs a bundle where every mount is shared, as systemd makes them, and then a shell script
+        there that sees what has become of the mounts."""
+        argv = ["unshare", "--mount", "--propagation", "private", "sh", "-ec",
+                'mount --make-rshared /; script=$1; shift; "$@"; eval "$script"', "shared", outside,
+                oci_program(), "--root", self.state, "run", "--bundle", bundle, self.name]
+        return harness.run(argv)
+
+    def test_where_all_mounts_are_shared_the_container_s_stay_in_it(self):
+        caps = {kind: ["CAP_SYS_ADMIN"] for kind in ("bounding", "effective", "permitted")}
+        inside = ("mount -t tmpfs leaked /tmp && mount -t tmpfs leaked /inside/below && echo mounted; "
+                  "grep ' /inside ' /proc/self/mountinfo | cut -d' ' -f7 | cut -d: -f1")
+        os.mkdir(os.path.join(self.source, "below"))
+        for propagation in (None, "private", "slave", "shared"):
+            for option, tag in ((None, ["-"]), ("rprivate", ["-"]), ("rslave", ["master"]), ("rshared", ["shared"])):
+                with self.subTest(propagation=propagation, option=option):
+                    bundle = self.bundle("/bin/sh", "-c", inside, changes={
+                        "process": {"capabilities": caps}, "linux": {"rootfsPropagation": propagation},
+                        "root": {"readonly": False}, "mounts": harness.default_config()["mounts"] + [
+                            mount("/inside", self.source, "rbind", *([option] if option else []))]})
+                    done = self.where_all_is_shared(bundle, outside="grep -c leaked /proc/self/mountinfo || true")
+                    self.assert_ok(done)
+                    mounted, kind, leaked = done.out.split()
+                    self.assertEqual(mounted, "mounted", str(done))
+                    # Back to the host goes what both the root file system and the mount ask for.
+                    back = propagation == "shared" and option in (None, "rshared")
+                    self.assertEqual(leaked, "1" if back else "0", str(done))
+                    if option is None:
+                        tag = {"slave": ["master"], "shared": ["shared"]}.get(propagation, ["-"])
+                    self.assertIn(kind, tag, str(done))
 
     # The root, masks.
 

@@ -230,6 +230,9 @@ Error child_error(const ChildReport& report, const plan::Plan& plan,
   Error error(Errno{report.error});
   if (!doing.empty()) error = std::move(error).doing(doing);
   auto cure = step_cure(report);
+  if (cure.empty() && report.error == ENOMEM && plan.cgroup.tight_memory) {
+    cure = "raise linux.resources.memory.limit";
+  }
   if (!cure.empty()) error = std::move(error).cure(cure);
   return std::move(error).step(name).code("start.failed");
 }

@@ -205,8 +205,10 @@ Result<> spawn_init(Start& start) {
   auto& context = start.context;
   if (!context.intermediate) {
     // Sharing memory saves the copy of page tables; where ids must be mapped from outside, the
-    // child must be inspectable on its own.
-    Sharing sharing = context.user_namespace ? Sharing::kNothing : Sharing::kMemory;
+    // child must be inspectable on its own. Nor may we die with a child that the kernel kills for
+    // want of memory.
+    bool apart = context.user_namespace || context.plan->cgroup.tight_memory;
+    Sharing sharing = apart ? Sharing::kNothing : Sharing::kMemory;
     start.process = TRY(spawn(context, sharing, run_init_child));
     return {};
   }

@@ -89,6 +89,22 @@ ErrnoOr<> die_with_parent(ChildContext& context) {
   return {};
 }
 
+// Lowering it needs CAP_SYS_RESOURCE. Engines of ordinary users ask for the score that they have
+// themselves, which the kernel refuses as well when it was lowered before.
+ErrnoOr<> set_oom_score(ChildContext& context, int score) {
+  constexpr const char* kFile = "/proc/self/oom_score_adj";
+  char text[16];
+  char* end = std::to_chars(text, text + sizeof text, score).ptr;
+  std::string_view wanted(text, static_cast<std::size_t>(end - text));
+  auto written = write_text(context, kFile, wanted);
+  if (written || !context.process->oom_score_adj_optional) return written;
+  Fd file = TRY(sys::openat(sys::kCwd, kFile, O_RDONLY));
+  char present[16];
+  std::size_t size = TRY(sys::read(file, present, sizeof present));
+  bool same = size == wanted.size() + 1 && std::memcmp(present, text, wanted.size()) == 0;
+  return same ? ErrnoOr<>{} : written;
+}
+
 ErrnoOr<> prepare(ChildContext& context) {
   TRY(die_with_parent(context));
   reset_signals();
@@ -101,12 +117,7 @@ ErrnoOr<> prepare(ChildContext& context) {
   }
   const auto& process = *context.process;
   if (!process.oom_score_adj) return {};
-  char text[16];
-  char* end = std::to_chars(text, text + sizeof text, *process.oom_score_adj).ptr;
-  auto written = write_text(context, "/proc/self/oom_score_adj",
-                            std::string_view(text, static_cast<std::size_t>(end - text)));
-  if (!written && process.oom_score_adj_optional) return {};
-  return written;
+  return set_oom_score(context, *process.oom_score_adj);
 }
 
 // Version 1 hierarchies: a thread that moves itself through `tasks` takes no global lock, whereas a
@@ -185,6 +196,7 @@ ErrnoOr<> become_root(ChildContext& context) {
 
 ErrnoOr<> make_own_namespaces(ChildContext& context) {
   if (context.unshare_flags == 0) return {};
+  note(context, Operation::kNone, "");
   return sys::unshare(context.unshare_flags);
 }
 

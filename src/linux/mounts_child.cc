@@ -92,8 +92,23 @@ ErrnoOr<> attach(ChildContext& context, int index, const MountStep& step, FdRef 
   return {};
 }
 
+struct MountPoint {
+  Fd fd;
+  bool fresh = false;
+};
+
+// Makes the directory when there is none. Whether it did matters only to a tmpfs: see configure().
+ErrnoOr<MountPoint> open_mount_point(ChildContext& context, int index, const MountStep& step) {
+  if (step.mode_of_target) {
+    auto found = open_target(context, index, step, Make::kNothing);
+    if (found) return MountPoint{std::move(*found), false};
+    if (found.error().value != ENOENT) return std::unexpected(found.error());
+  }
+  return MountPoint{TRY(open_target(context, index, step, Make::kDirectory)), true};
+}
+
 ErrnoOr<> configure(ChildContext& context, int index, const MountStep& step, FdRef filesystem,
-                    FdRef target) {
+                    const MountPoint& target) {
   note(context, Operation::kConfigure, step.target, index);
   if (!step.source.empty()) {
     TRY(sys::fsconfig_string(filesystem, "source", step.source.c_str()));
@@ -107,9 +122,9 @@ ErrnoOr<> configure(ChildContext& context, int index, const MountStep& step, FdR
       return done;
     }
   }
-  if (step.mode_of_target) {
-    // A tmpfs takes the mode of the directory that it covers.
-    auto info = TRY(sys::fstat(target));
+  if (step.mode_of_target && !target.fresh) {
+    // A tmpfs takes the mode of the directory that it covers; without one it is for everybody.
+    auto info = TRY(sys::fstat(target.fd));
     char mode[8];
     *std::to_chars(mode, mode + sizeof mode - 1, info.st_mode & 07777U, 8).ptr = '\0';
     TRY(sys::fsconfig_string(filesystem, "mode", mode));
@@ -117,7 +132,8 @@ ErrnoOr<> configure(ChildContext& context, int index, const MountStep& step, FdR
   return {};
 }
 
-ErrnoOr<Fd> make_filesystem(ChildContext& context, int index, const MountStep& step, FdRef target) {
+ErrnoOr<Fd> make_filesystem(ChildContext& context, int index, const MountStep& step,
+                            const MountPoint& target) {
   note(context, Operation::kOpenFilesystem, step.type, index);
   Fd filesystem = TRY(sys::fsopen(step.type.c_str()));
   auto configured = configure(context, index, step, filesystem, target);
@@ -133,10 +149,10 @@ ErrnoOr<Fd> make_filesystem(ChildContext& context, int index, const MountStep& s
 }
 
 ErrnoOr<> new_filesystem(ChildContext& context, int index, const MountStep& step) {
-  Fd target = TRY(open_target(context, index, step, Make::kDirectory));
+  MountPoint target = TRY(open_mount_point(context, index, step));
   Fd tree = TRY(make_filesystem(context, index, step, target));
   TRY(finish_tree(context, index, step, tree, id_map_of(context, index)));
-  TRY(attach(context, index, step, tree, target));
+  TRY(attach(context, index, step, tree, target.fd));
   if (step.type == "devpts") {
     if (context.devpts_fd >= 0) Fd(context.devpts_fd).reset();
     context.devpts_fd = tree.release();
@@ -235,13 +251,13 @@ ErrnoOr<> copy_entries(FdRef from, FdRef to, int depth) {
 }
 
 ErrnoOr<> copy_up(ChildContext& context, int index, const MountStep& step) {
-  Fd target = TRY(open_target(context, index, step, Make::kDirectory));
+  MountPoint target = TRY(open_mount_point(context, index, step));
   Fd tree = TRY(make_filesystem(context, index, step, target));
   note(context, Operation::kRead, step.target, index);
-  Fd old_content = TRY(sys::openat(target, ".", O_RDONLY | O_DIRECTORY));
+  Fd old_content = TRY(sys::openat(target.fd, ".", O_RDONLY | O_DIRECTORY));
   Fd new_content = TRY(sys::openat(tree, ".", O_RDONLY | O_DIRECTORY));
   TRY(copy_entries(old_content, new_content, 0));
-  return attach(context, index, step, tree, target);
+  return attach(context, index, step, tree, target.fd);
 }
 
 // --- masks

@@ -237,12 +237,21 @@ void add_device_rules(const Input& in, CgroupPlan& plan) {
   directory->required |= given;
 }
 
+// A start charges some 300 kB to the container.
+bool is_tight(const spec::Resources& resources) {
+  constexpr std::int64_t kRoomy = 4 << 20;
+  if (!resources.memory) return false;
+  const std::int64_t limit = resources.memory->limit.value_or(0);
+  return limit > 0 && limit < kRoomy;
+}
+
 }  // namespace
 
 Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces) {
   CgroupPlan plan;
   plan.mode = in.host.cgroup.mode;
   plan.own_namespace = namespaces.is_new(NamespaceKind::kCgroup);
+  plan.tight_memory = is_tight(in.os.resources);
   if (plan.mode == CgroupMode::kNone) {
     in.notices.push_back(
         "this host has no cgroups: the container's processes are not accounted for");

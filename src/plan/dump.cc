@@ -86,6 +86,7 @@ void dump_cgroup(const CgroupPlan& plan, DumpNode& node) {
   NodeBuilder fields(node);
   fields.text("mode", name_of(plan.mode));
   fields.flag("ownNamespace", plan.own_namespace);
+  if (plan.tight_memory) fields.flag("tightMemory", true);
   if (!plan.directories.empty()) {
     NodeBuilder directories(fields.list("directories"));
     for (const CgroupDirectory& directory : plan.directories) {

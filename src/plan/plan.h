@@ -179,6 +179,9 @@ struct CgroupPlan {
   bool device_rules = false;                 // apply `devices` (by v1 files or a v2 program)
   std::vector<CgroupDevice> devices;
   bool own_namespace = false;
+  // So little memory that the kernel may kill the init while it is being made, and with it all that
+  // share its memory.
+  bool tight_memory = false;
 };
 
 // --- seccomp ---
@@ -239,7 +242,7 @@ struct ProcessPlan {
   std::vector<RlimitStep> rlimits;
   bool no_new_privileges = false;
   std::optional<int> oom_score_adj;
-  bool oom_score_adj_optional = false;  // without privilege lowering may fail
+  bool oom_score_adj_optional = false;  // without privilege: may be refused if it is so already
   std::optional<std::string> apparmor_profile, selinux_label;
   std::optional<SchedulerPlan> scheduler;
   std::optional<int> io_priority;  // ioprio value: class << 13 | priority

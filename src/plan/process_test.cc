@@ -153,7 +153,7 @@ TEST(ProcessPlan, KeyringsAreNamedAfterTheContainer) {
   EXPECT_FALSE(plan->process.new_session_keyring);
 }
 
-TEST(ProcessPlan, LoweringTheOomScoreMayFailForUsers) {
+TEST(ProcessPlan, AnOomScoreThatIsSoAlreadyMayBeRefusedToUsers) {
   spec::ContainerSpec spec = rootless_spec();
   spec.process->oom_score_adj = -500;
   EXPECT_TRUE(compiled(spec, user_host()).oom_score_adj_optional);

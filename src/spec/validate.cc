@@ -114,8 +114,11 @@ bool climbs(std::string_view path) {
 
 Result<> check_process(const Process& process, const Place& place) {
   if (process.args.empty()) return (place / "args").refuse("there is no program to run");
-  if (process.args[0].empty())
-    return (place / "args")[0].refuse("the name of the program is empty");
+  // Engines make a status of 127 of these words.
+  if (process.args[0].empty()) {
+    return (place / "args")[0].refuse(
+        "exec: \"\": executable file not found in $PATH: the program's name is empty");
+  }
   if (!process.cwd.starts_with('/')) {
     return (place / "cwd")
         .refuse("the working directory must be absolute, found ", quoted(process.cwd));

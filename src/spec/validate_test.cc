@@ -59,8 +59,10 @@ TEST(Validate, NamesTheFieldAloneForDescriptionsWithoutFile) {
 
 TEST(Validate, WantsAProgramAndAnAbsoluteWorkingDirectory) {
   EXPECT_EQ(of_process(R"("args":[])"), "config.json: process.args: there is no program to run");
-  EXPECT_EQ(of_process(R"("args":[""])"),
-            "config.json: process.args[0]: the name of the program is empty");
+  EXPECT_EQ(
+      of_process(R"("args":[""])"),
+      "config.json: process.args[0]: exec: \"\": executable file not found in $PATH: the program's "
+      "name is empty");
   EXPECT_EQ(of_process(R"("cwd":"tmp")"),
             "config.json: process.cwd: the working directory must be absolute, found \"tmp\"");
   EXPECT_EQ(of_process(R"("cwd":"")"),

@@ -43,6 +43,14 @@ class Cgroups(OciCase):
         self.assertEqual(zeros, "1", str(done))
         self.assertIn("Operation not permitted", done.err, str(done))
 
+    def test_a_start_that_memory_does_not_suffice_for_is_told(self):
+        for limit in (64 << 10, 128 << 10):
+            done = self.run_in("true", {"linux": {"resources": {"memory": {"limit": limit}}}})
+            self.assert_status(done, 1)
+            self.assertRegex(done.err, "OOM-killed|Cannot allocate memory|Device or resource busy")
+            self.assertIn("memory.limit", done.err)
+            self.assertEqual(self.oci("list", "--quiet").out, "")
+
     def test_a_path_that_is_given_is_used_and_removed_with_its_parents_kept(self):
         path = f"/{self.name}-parent/below"
         self.addCleanup(self.remove_parents)

@@ -167,6 +167,14 @@ class Mounts(OciCase):
         self.assertEqual(out, "of the image\n644 12 34\n")
         self.assertEqual(self.out("ls /covered", mount("/covered", "tmpfs", kind="tmpfs"), prepare=prepare), "")
 
+    def test_tmpfs_has_the_mode_of_what_it_covers_or_is_for_everybody(self):
+        def prepare(rootfs):
+            os.mkdir(os.path.join(rootfs, "covered"))
+            os.chmod(os.path.join(rootfs, "covered"), 0o2750)
+        done = self.mounted("stat -c %a /covered /not/there", mount("/covered", "tmpfs", kind="tmpfs"),
+                            mount("/not/there", "tmpfs", kind="tmpfs"), prepare=prepare)
+        self.assertEqual(done.out, "2750\n1777\n", str(done))
+
     def test_a_file_system_s_own_error_is_told(self):
         done = self.mounted("true", mount("/inside", "tmpfs", "size=nonsense", kind="tmpfs"))
         self.assertNotEqual(done.status, 0)

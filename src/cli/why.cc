@@ -49,7 +49,14 @@ Answer about_signal(const container::Exit& exit) {
   }
 }
 
-Answer about_code(int code) {
+Answer about_code(const container::Exit& exit) {
+  const int code = exit.code;
+  if (exit.oom) {
+    return {
+        cat("its command ended with ", code,
+            ": the kernel's OOM killer ended something that it ran, its memory limit was reached"),
+        "raise --memory, or make the command use less"};
+  }
   switch (code) {
     case 0: return {"its command ended without an error", {}};
     case 126:
@@ -85,8 +92,7 @@ Answer about_container(const container::Snapshot& snapshot) {
         "its supervisor was killed",
         {}};
   }
-  return snapshot.exit->signal != 0 ? about_signal(*snapshot.exit)
-                                    : about_code(snapshot.exit->code);
+  return snapshot.exit->signal != 0 ? about_signal(*snapshot.exit) : about_code(*snapshot.exit);
 }
 
 Result<> print_answer(const container::Snapshot& snapshot, const Answer& answer,

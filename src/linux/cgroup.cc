@@ -161,14 +161,22 @@ struct Limited {
   const std::string& not_enabled;
 };
 
+// The part about one controller of what enable_controllers() said.
+std::string_view reason_of(std::string_view controller, std::string_view reasons) {
+  for (auto each : split(reasons, ';')) {
+    if (trim(each).starts_with(cat(controller, " in "))) return trim(each);
+  }
+  return reasons;
+}
+
 Error write_error(Errno error, const Limited& target, const plan::CgroupWrite& write) {
   std::string cause, cure;
   const std::string controller(split_once(write.file, '.').first);
   switch (error.value) {
     case ENOENT:
-      cause = target.not_enabled.empty()
-                  ? cat("this kernel has no ", write.file)
-                  : cat("the controller is not enabled: ", target.not_enabled);
+      cause = target.not_enabled.empty() ? cat("this kernel has no ", write.file)
+                                         : cat("the controller is not enabled: ",
+                                               reason_of(controller, target.not_enabled));
       cure = target.step.v2 ? cat("Enable ", controller,
                                   " in cgroup.subtree_control of the parents (systemd: "
                                   "Delegate=yes), or leave the limit out.")

@@ -39,15 +39,43 @@ std::string_view reason(int errno_value) {
   }
 }
 
+// cgroups(7), "no internal processes": a cgroup with processes of its own hands down no
+// controllers; those that work on threads (pids, cpu) it would, but then its children take no
+// process any more. The root of the hierarchy is exempt, and looks like it by having no type.
+bool has_own_processes(const std::string& directory) {
+  if (read_control(directory, "cgroup.type").value_or("threaded") == "threaded") return false;
+  auto members = read_control(directory, "cgroup.procs");
+  return members && !members->empty();
+}
+
+// The first reason for each controller is the one to know: what lies below follows from it.
+void note_failure(std::string& failures, std::string_view controller, const std::string& parent,
+                  int errno_value) {
+  for (auto known : split(failures, ';')) {
+    if (trim(known).starts_with(cat(controller, " in "))) return;
+  }
+  append(failures, failures.empty() ? "" : "; ", controller, " in ", parent, ": ",
+         reason(errno_value));
+}
+
 // All at once, since it is one trip through the kernel's locks; one by one when that fails.
 void enable_in(const std::string& parent, const std::vector<std::string>& controllers,
                std::string& failures) {
-  if (write_control(parent, "cgroup.subtree_control", cat('+', join(controllers, " +")))) return;
+  auto text = read_control(parent, "cgroup.subtree_control");
+  auto enabled = split(text ? std::string_view(*text) : std::string_view(), ' ');
+  std::vector<std::string> missing;
   for (const auto& name : controllers) {
+    if (!contains(enabled, name)) missing.push_back(name);
+  }
+  if (missing.empty()) return;
+  if (has_own_processes(parent)) {
+    for (const auto& name : missing) note_failure(failures, name, parent, EBUSY);
+    return;
+  }
+  if (write_control(parent, "cgroup.subtree_control", cat('+', join(missing, " +")))) return;
+  for (const auto& name : missing) {
     auto written = write_control(parent, "cgroup.subtree_control", cat('+', name));
-    if (written) continue;
-    append(failures, failures.empty() ? "" : "; ", name, " in ", parent, ": ",
-           reason(written.error().value));
+    if (!written) note_failure(failures, name, parent, written.error().value);
   }
 }
 

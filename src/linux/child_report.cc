@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <cstring>
 
 namespace caisson::linux {
 namespace {
@@ -302,6 +303,27 @@ std::string wait_text(int status) {
   return cat("exit status ", WEXITSTATUS(status));
 }
 
+// The kernel's word for "exec PROFILE" is ENOENT when no such profile is loaded; SELinux says
+// EINVAL.
+Error label_error(const LaunchReport& report) {
+  std::string_view label(report.detail, strnlen(report.detail, sizeof report.detail));
+  const bool apparmor = label.starts_with("exec ");
+  Error error(Errno{report.error});
+  if (apparmor) {
+    label.remove_prefix(std::string_view("exec ").size());
+    error = report.error == ENOENT ? Error::with_cause(ENOENT, "no such profile is loaded")
+                                   : std::move(error);
+  }
+  return std::move(error)
+      .doing(apparmor ? "apply apparmor profile " : "set SELinux label ", quoted(label),
+             ": write to `/proc/thread-self/attr/exec`")
+      .where(apparmor ? "process.apparmorProfile" : "process.selinuxLabel")
+      .cure(apparmor ? "load it (apparmor_parser -r FILE), or leave it out; aa-status lists them"
+                     : "use a label that the loaded policy knows and allows us to enter")
+      .step("label")
+      .code("label.refused");
+}
+
 }  // namespace
 
 Error launch_error(const LaunchReport& report, const std::string& program) {
@@ -315,11 +337,7 @@ Error launch_error(const LaunchReport& report, const std::string& program) {
           .step("hooks")
           .code("hook.failed");
     }
-    case LaunchStep::kLabel:
-      return Error(Errno{report.error})
-          .doing("set the security label")
-          .cure("the profile or label must be loaded on this host")
-          .step("label");
+    case LaunchStep::kLabel: return label_error(report);
     case LaunchStep::kSeccomp:
       return Error(Errno{report.error}).doing("load the seccomp filter").step("seccomp");
     case LaunchStep::kRead:

@@ -121,6 +121,26 @@ Result<> open_namespaces(Start& start) {
   return {};
 }
 
+// Id maps need rights over the file system's own user namespace, which a child in another one
+// lacks.
+Result<> map_ids_of_source(const plan::MountStep& step, FdRef tree, FdRef id_map) {
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<__u64>(id_map.number());
+  unsigned flags = AT_EMPTY_PATH | (step.idmap_recursive ? AT_RECURSIVE : 0);
+  auto mapped = sys::mount_setattr(tree, "", flags, attributes);
+  if (mapped) return {};
+  return std::unexpected(Error(mapped.error())
+                             .doing("map ids of mount source ", step.source)
+                             .where(step.origin)
+                             .cure(mapped.error().value == EINVAL
+                                       ? "its file system may not support idmapped mounts; use "
+                                         "another, or leave the maps out"
+                                       : "")
+                             .step("mounts")
+                             .code("mount.idmap"));
+}
+
 // Bind sources are cloned here, in the caller's own mount namespace and with its rights, so that
 // the mapped root of a user namespace need not reach them. Without privilege the child does it.
 Result<> open_sources(Start& start) {
@@ -162,6 +182,10 @@ Result<> open_sources(Start& start) {
                                  .code("mount.source"));
     }
     context.sources[i] = std::move(*source);
+    if (context.id_map_namespaces[i]) {
+      TRY(map_ids_of_source(step, context.sources[i], context.id_map_namespaces[i]));
+      context.id_map_namespaces[i].reset();
+    }
   }
   return {};
 }

@@ -130,9 +130,13 @@ ErrnoOr<> join_cgroups(ChildContext& context) {
   return {};
 }
 
+// The intermediate process enters all but one for the new process. A cgroup namespace forbids its
+// members to put a process anywhere from outside of it (mount option nsdelegate, cgroups(7)): where
+// the new process is made in its cgroup from outside, it enters that namespace itself.
 ErrnoOr<> join_namespaces(ChildContext& context) {
-  if (context.intermediate) return {};
   for (const auto& join : context.joins) {
+    bool late = join.kind == plan::NamespaceKind::kCgroup && context.init_cgroup_fd >= 0;
+    if (late != context.intermediate) continue;
     note(context, Operation::kNone, "", static_cast<int>(join.kind));
     TRY(sys::setns(join.fd, join.clone_flag));
   }
@@ -358,10 +362,11 @@ constexpr Step kInitSteps[] = {
     {ChildStep::kLauncher, launch},
 };
 
-// A process that joins a running container: the namespaces are entered already.
+// A process that joins a running container: most namespaces are entered already.
 constexpr Step kExecSteps[] = {
     {ChildStep::kPrepare, prepare},
     {ChildStep::kJoinCgroup, join_cgroups},
+    {ChildStep::kJoinNamespaces, join_namespaces},
     {ChildStep::kBecomeRoot, become_root},
     {ChildStep::kConsole, exec_console},
     {ChildStep::kLimits, apply_limits},

@@ -267,9 +267,14 @@ void set_label(const Launcher& launcher) {
   // Both LSM files exist only on a real procfs; attr/exec of our own thread.
   long fd =
       raw(SYS_openat, AT_FDCWD, "/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (failed(fd)) give_up(launcher, LaunchStep::kLabel, fd);
-  long done = raw(SYS_write, fd, label, length_of(label));
-  if (failed(done)) give_up(launcher, LaunchStep::kLabel, done);
+  long done = failed(fd) ? fd : raw(SYS_write, fd, label, length_of(label));
+  if (failed(done)) {
+    LaunchReport report;
+    report.step = LaunchStep::kLabel;
+    report.error = static_cast<std::int32_t>(-done);
+    copy_text(report.detail, sizeof report.detail, label, sizeof report.detail);
+    give_up(launcher, report);
+  }
   raw(SYS_close, fd);
 }
 

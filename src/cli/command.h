@@ -30,6 +30,7 @@ struct Context {
   std::string root;     // state directory, absolute
   bool default_root = true;
   bool systemd_cgroup = false;
+  bool no_cgroups = false;
   bool debug = false;
   std::string timeline;  // empty: none; "-": bars to stderr; else a file for trace events
   Reporter reporter;

@@ -43,7 +43,15 @@ Result<> apply_globals(Context& context, const Arguments& arguments) {
     context.timeline = timeline->empty() ? "-" : std::string(*timeline);
   }
   if (arguments.has("systemd-cgroup")) context.systemd_cgroup = arguments.flag("systemd-cgroup");
-  if (arguments.value_or("cgroup-manager", "") == "systemd") context.systemd_cgroup = true;
+  if (auto manager = arguments.value("cgroup-manager")) {
+    context.systemd_cgroup |= *manager == "systemd";
+    context.no_cgroups = *manager == "disabled";
+    if (!context.systemd_cgroup && !context.no_cgroups && *manager != "cgroupfs") {
+      return std::unexpected(Error::invalid(cat("unknown cgroup manager ", quoted(*manager)))
+                                 .code(kUsageCode)
+                                 .cure("use cgroupfs, systemd or disabled"));
+    }
+  }
   return {};
 }
 

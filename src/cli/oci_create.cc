@@ -77,6 +77,7 @@ Result<> read_request(const Context& context, const Arguments& arguments, Reques
     options.seccomp_receiver = receiver;
   }
   options.no_pivot = arguments.flag("no-pivot");
+  options.no_cgroups = context.no_cgroups;
   options.no_new_keyring = arguments.flag("no-new-keyring");
   return {};
 }

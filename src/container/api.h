@@ -68,6 +68,7 @@ struct CreateOptions {
   std::string pidfd_socket;    // the same for the pidfd of init
   int preserve_fds = 0;        // descriptors 3..2+n go into the container
   bool no_pivot = false;
+  bool no_cgroups = false;
   bool no_new_keyring = false;
   std::string cgroup_parent;        // see plan::Options
   std::string default_cgroup_name;  // empty: the id

@@ -65,6 +65,7 @@ Result<> make_plan(Start& start) {
   plan::Options plan_options;
   plan_options.id = options.id;
   plan_options.no_pivot = options.no_pivot;
+  plan_options.no_cgroups = options.no_cgroups;
   plan_options.no_new_keyring = options.no_new_keyring;
   plan_options.rootless = start.context.rootless;
   plan_options.cgroup_parent = options.cgroup_parent;

@@ -90,11 +90,14 @@ ErrnoOr<Fd> make_tmpfs(const MountStep& step) {
   return sys::fsmount(filesystem, step.attr_set & ~std::uint64_t{MOUNT_ATTR_RDONLY});
 }
 
-ErrnoOr<> mount_hierarchy(ChildContext& context, const MountStep& step, FdRef tmpfs,
+// What is not the container's own, the container may look at.
+std::uint64_t read_only_unless(bool own) { return own ? 0 : MOUNT_ATTR_RDONLY; }
+
+ErrnoOr<> mount_hierarchy(ChildContext& context, std::uint64_t attributes, FdRef tmpfs,
                           const CgroupDirectory& directory) {
   std::string_view name = last_part(directory.mount_point);  // NUL-terminated: the end of a string
   note(context, Operation::kMount, directory.mount_point);
-  auto tree = hierarchy_tree(context, directory, step.attr_set);
+  auto tree = hierarchy_tree(context, directory, attributes);
   // A hierarchy that we may not mount is left out, as one that the host does not have.
   if (!tree) return {};
   TRY(sys::mkdirat(tmpfs, name.data(), 0755));
@@ -108,9 +111,11 @@ ErrnoOr<> mount_cgroups(ChildContext& context, const MountStep& step, FdRef targ
   const auto& plan = context.plan->cgroup;
   if (plan.mode == plan::CgroupMode::kNone) return std::unexpected(Errno{ENOENT});
   if (plan.mode == plan::CgroupMode::kV2) {
-    if (plan.directories.empty()) return std::unexpected(Errno{ENOENT});
+    const bool own = !plan.directories.empty();
+    if (!own && plan.inherited.empty()) return std::unexpected(Errno{ENOENT});
+    const auto& directory = own ? plan.directories.back() : plan.inherited.back();
     note(context, Operation::kMount, "cgroup2");
-    Fd tree = TRY(hierarchy_tree(context, plan.directories.back(), step.attr_set));
+    Fd tree = TRY(hierarchy_tree(context, directory, step.attr_set | read_only_unless(own)));
     note(context, Operation::kAttach, step.target);
     return sys::move_mount(tree, target);
   }
@@ -118,7 +123,10 @@ ErrnoOr<> mount_cgroups(ChildContext& context, const MountStep& step, FdRef targ
   Fd tmpfs = TRY(make_tmpfs(step));
   TRY(sys::move_mount(tmpfs, target));
   for (const auto& directory : plan.directories) {
-    TRY(mount_hierarchy(context, step, tmpfs, directory));
+    TRY(mount_hierarchy(context, step.attr_set, tmpfs, directory));
+  }
+  for (const auto& directory : plan.inherited) {
+    TRY(mount_hierarchy(context, step.attr_set | read_only_unless(false), tmpfs, directory));
   }
   if ((step.attr_set & MOUNT_ATTR_RDONLY) == 0) return {};
   mount_attr readonly{};

@@ -89,15 +89,18 @@ Result<> add_directories(const Input& in, CgroupPlan& plan) {
     for (const CgroupHierarchy& hierarchy : in.host.cgroup.hierarchies) {
       if (hierarchy.v2 != v2) continue;
       CgroupDirectory directory = directory_in(hierarchy, place);
-      if (out_of_reach(in, hierarchy, directory)) {
-        left_out = true;
+      const bool reached = !out_of_reach(in, hierarchy, directory);
+      if (!reached || in.options.no_cgroups) {
+        left_out |= !reached;
+        directory.path = clean_path(hierarchy.own_path);
+        plan.inherited.push_back(std::move(directory));
         continue;
       }
       if (v2) directory.enable_controllers = in.host.cgroup.v2_controllers;
       plan.directories.push_back(std::move(directory));
     }
   }
-  if (left_out) {
+  if (left_out && !in.options.no_cgroups) {
     in.notices.push_back(
         plan.directories.empty()
             ? "no cgroup is delegated to this user: the container has none of its own"
@@ -258,6 +261,7 @@ Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces)
   } else {
     TRY(add_directories(in, plan));
   }
+  if (in.options.no_cgroups) return plan;
   for (const ControllerNames& names : kControllers) TRY(add_limits(in, names, plan));
   TRY(add_unified(in, plan));
   enable_only_what_is_written(plan);

@@ -147,11 +147,25 @@ TEST(CgroupPlan, ALimitWithoutItsControllerNamesFieldAndController) {
   EXPECT_THAT(refusal(memory(1 << 26, {}), root_host(CgroupMode::kNone)), HasSubstr("controller"));
 }
 
+TEST(CgroupPlan, StaysWhereTheCallerIsWhenNoneIsWanted) {
+  Options options = test_options();
+  options.no_cgroups = true;
+  auto plan = compile(limited(memory(1 << 26, {})), root_host(CgroupMode::kHybrid), options);
+  ASSERT_TRUE(plan);
+  EXPECT_THAT(plan->cgroup.directories, IsEmpty());
+  EXPECT_FALSE(plan->cgroup.device_rules);
+  EXPECT_EQ(plan->cgroup.inherited.size(),
+            root_host(CgroupMode::kHybrid).cgroup.hierarchies.size());
+}
+
 TEST(CgroupPlan, WithoutDelegationLimitsFailAndNothingElseDoes) {
   Strings notices;
   CgroupPlan plan = compiled(rootless_spec(), user_host(), &notices);
   EXPECT_THAT(plan.directories, IsEmpty());
   EXPECT_THAT(notices, Contains(HasSubstr("delegated")));
+  EXPECT_THAT(plan.inherited,
+              Each(Field(&CgroupDirectory::path, user_host().cgroup.hierarchies[0].own_path)));
+  EXPECT_THAT(plan.inherited, Not(IsEmpty()));
   spec::ContainerSpec spec = rootless_spec();
   spec.linux_part->resources = memory(1 << 26, {});
   auto refused = compile(spec, user_host(), test_options());

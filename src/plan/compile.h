@@ -15,6 +15,7 @@ struct Options {
   std::string id;
   bool no_pivot = false;
   bool no_new_keyring = false;
+  bool no_cgroups = false;    // the container stays in the caller's
   bool rootless = false;      // limits of an ordinary user are notices where the spec allows it
   std::string cgroup_parent;  // for specs without cgroupsPath: "/caisson"
   std::string default_cgroup_name;  // usually the id

@@ -176,6 +176,7 @@ struct CgroupDevice {  // one rule of the device program or of devices.allow/den
 struct CgroupPlan {
   CgroupMode mode = CgroupMode::kNone;
   std::vector<CgroupDirectory> directories;  // the v2 (or unified) one last
+  std::vector<CgroupDirectory> inherited;    // without one of its own: where the caller is
   bool device_rules = false;                 // apply `devices` (by v1 files or a v2 program)
   std::vector<CgroupDevice> devices;
   bool own_namespace = false;

@@ -43,6 +43,18 @@ class Cgroups(OciCase):
         self.assertEqual(zeros, "1", str(done))
         self.assertIn("Operation not permitted", done.err, str(done))
 
+    def test_without_cgroups_it_stays_in_ours_and_sees_them_read_only(self):
+        bundle = self.bundle("/bin/sh", "-c", "cat /proc/self/cgroup; touch /sys/fs/cgroup/pids/x 2>&1", changes={
+            "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}], "resources": {"pids": {"limit": 3}}},
+            "hostname": None})
+        done = self.oci("--cgroup-manager=disabled", "run", "--bundle", bundle, self.name)
+        with open("/proc/self/cgroup", encoding="ascii") as file:
+            self.assertTrue(done.out.startswith(file.read()), str(done))
+        self.assertIn("Read-only file system", done.out)
+        done = self.oci("--cgroup-manager=nonsense", "run", "--bundle", bundle, self.name)
+        self.assertNotEqual(done.status, 0)
+        self.assertIn("disabled", done.err)
+
     def test_a_start_that_memory_does_not_suffice_for_is_told(self):
         for limit in (64 << 10, 128 << 10):
             done = self.run_in("true", {"linux": {"resources": {"memory": {"limit": limit}}}})

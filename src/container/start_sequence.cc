@@ -58,7 +58,23 @@ Result<> check_terminal(const Start& start) {
   return {};
 }
 
+// The longest work of the kernel in a start begins before everything else is known.
+void announce_network(const Start& start) {
+  const auto& os = start.options.spec->linux_part;
+  if (!os || start.context.rootless) return;
+  bool network = false;
+  for (const auto& ns : os->namespaces) {
+    bool by_another_process = ns.kind == spec::NamespaceKind::kUser ||
+                              ns.kind == spec::NamespaceKind::kTime ||
+                              (ns.kind == spec::NamespaceKind::kPid && !ns.path.empty());
+    if (by_another_process) return;
+    network |= ns.kind == spec::NamespaceKind::kNetwork && ns.path.empty();
+  }
+  if (network) start.context.executor.expect_new_network();
+}
+
 Result<> make_plan(Start& start) {
+  announce_network(start);
   const CreateOptions& options = start.options;
   bool view = options.spec->root_source == spec::RootSource::kMachineView;
   start.host = TRY(start.context.executor.host_facts(view));

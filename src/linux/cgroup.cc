@@ -70,10 +70,13 @@ Result<> refuse_used(const Target& target) {
   return {};
 }
 
-Result<Targets> look(const plan::CgroupPlan& plan) {
+Result<Targets> look(const plan::CgroupPlan& plan, Hierarchies hierarchies) {
   Targets targets;
   targets.reserve(plan.directories.size());
   for (const auto& step : plan.directories) {
+    bool meant =
+        hierarchies == Hierarchies::kAll || step.v2 == (hierarchies == Hierarchies::kUnified);
+    if (!meant) continue;
     Target& target = targets.emplace_back();
     target.step = &step;
     target.path = step.path == "/" ? step.mount_point : cat(step.mount_point, step.path);
@@ -270,8 +273,7 @@ Result<> apply_devices(const plan::CgroupPlan& plan, const CgroupSet& set) {
           .code("cgroup.devices"));
 }
 
-Result<CgroupSet> build(Targets& targets) {
-  CgroupSet set;
+Result<> build(Targets& targets, CgroupSet& set) {
   for (Target& target : targets) {
     TRY(make(target));
     if (target.skipped) continue;
@@ -281,7 +283,7 @@ Result<CgroupSet> build(Targets& targets) {
     }
     TRY(open_target(target, set));
   }
-  return set;
+  return {};
 }
 
 void take_back(const Targets& targets) {
@@ -292,13 +294,13 @@ void take_back(const Targets& targets) {
 
 }  // namespace
 
-Result<CgroupSet> make_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo) {
-  if (plan.directories.empty()) return CgroupSet{};
-  Targets targets = TRY(look(plan));
+Result<> make_cgroups(const plan::CgroupPlan& plan, Hierarchies hierarchies, plan::UndoLog& undo,
+                      CgroupSet& set) {
+  Targets targets = TRY(look(plan, hierarchies));
   TRY(register_undo(targets, undo));
-  auto set = build(targets);
-  if (!set) take_back(targets);
-  return set;
+  auto built = build(targets, set);
+  if (!built) take_back(targets);
+  return built;
 }
 
 Result<> limit_cgroups(const plan::CgroupPlan& plan, const CgroupSet& set) {

@@ -36,7 +36,12 @@ struct CgroupSet {
 // Makes the directories of the plan and opens what a process needs to join. Everything that is made
 // is in `undo` before; on failure it is removed again. A cgroup that was there before is used when
 // it is empty and not frozen, and is never removed. The plan must outlive the set.
-Result<CgroupSet> make_cgroups(const plan::CgroupPlan& plan, plan::UndoLog& undo);
+//
+// A process is put into v2 when it is made, and joins v1 by itself: those directories can be made
+// while it is on its way. `hierarchies` says which; what is made is added to `set`.
+enum class Hierarchies { kAll, kUnified, kV1 };
+Result<> make_cgroups(const plan::CgroupPlan& plan, Hierarchies hierarchies, plan::UndoLog& undo,
+                      CgroupSet& set);
 
 // Applies the plan's limits, or its device rules, to what make_cgroups() made. A process may have
 // joined already (that is how a start overlaps the two), but must not run foreign code before.

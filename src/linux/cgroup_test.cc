@@ -44,10 +44,11 @@ class RecordingUndoLog : public plan::UndoLog {
 
 // What a start does, in its order; on failure what was recorded is taken back, as its journal does.
 Result<CgroupSet> make_limited(const plan::CgroupPlan& plan, RecordingUndoLog& undo) {
-  auto set = make_cgroups(plan, undo);
-  if (!set) return set;
-  auto limited = limit_cgroups(plan, *set);
-  if (limited) limited = limit_devices(plan, *set);
+  CgroupSet set;
+  auto made = make_cgroups(plan, Hierarchies::kAll, undo, set);
+  if (!made) return std::unexpected(std::move(made).error());
+  auto limited = limit_cgroups(plan, set);
+  if (limited) limited = limit_devices(plan, set);
   if (limited) return set;
   for (const auto& change : undo.records.back()) EXPECT_TRUE(remove_cgroup(change.target));
   return std::unexpected(std::move(limited).error());

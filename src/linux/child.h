@@ -29,6 +29,7 @@ enum class ChildStep : std::int32_t {
   kIdMaps,
   kTimeNamespace,
   kBecomeRoot,
+  kLateJoins,
   kNamespaces,
   kLoopback,
   kNetDevices,
@@ -94,6 +95,17 @@ struct JoinNamespace {
   Fd fd;
 };
 
+// What the child joins may be made while it is on its way: then this message brings the
+// descriptors, in this order.
+struct JoinMessage {
+  static constexpr std::size_t kMaxDescriptors = 32;
+  char word = 'J';
+  std::uint8_t tasks = 0;               // `tasks` files of v1 hierarchies, to be joined at once
+  std::uint8_t devices = 0;             // 0 or 1: the one that is joined last, see CgroupSet
+  std::uint8_t network = 0;             // 0 or 1: network namespace
+  std::uint8_t await_device_rules = 0;  // see ChildContext
+};
+
 struct ChildContext {
   const plan::Plan* plan = nullptr;
   const plan::ProcessPlan* process = nullptr;
@@ -115,6 +127,7 @@ struct ChildContext {
   int devices_task_fd = -1;          // v1 devices: joined last, see CgroupSet
   bool await_device_rules = false;   // v1 devices joined first: the parent limits them when told
   std::vector<int> cgroup_task_fds;  // v1: opened "tasks" files
+  bool await_joins = false;          // the parent sends a JoinMessage
   std::vector<JoinNamespace> joins;
   std::uint64_t unshare_flags = 0;  // namespaces that clone3 could not make
   // Set when the namespaces are entered by an intermediate process, which then makes the init as
@@ -139,6 +152,7 @@ struct ChildContext {
   char scratch[PATH_MAX] = {};
 
   // State of the child while it builds.
+  bool loopback_up = false;
   int root_fd = -1;    // the new root, attached
   int layers_fd = -1;  // tmpfs that takes the changes of a machine view
   int devpts_fd = -1;
@@ -177,6 +191,9 @@ ErrnoOr<> prepare_seccomp(ChildContext& context);
 ErrnoOr<> become_user(ChildContext& context);
 ErrnoOr<> find_program(ChildContext& context);
 ErrnoOr<> start_launcher(ChildContext& context);
+
+// Sets the loopback device of our network namespace up.
+ErrnoOr<> bring_loopback_up();
 
 // Remembers what a failing step was about. `index` as in ChildReport.
 void note(ChildContext& context, Operation operation, std::string_view object, int index = -1);

@@ -1,7 +1,10 @@
 // Starts a container: the parent's side, read top to bottom in create_container().
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "linux/cgroup.h"
+#include "linux/early_network.h"
 #include "linux/executor.h"
 #include "linux/namespaces.h"
 #include "linux/net_devices.h"
@@ -25,9 +28,11 @@ constexpr int kReadyTimeoutMs = 60'000;
 
 // Everything that is open for one start.
 struct Start {
-  explicit Start(CreateRequest& r, SharedReport report) : request(r), shared(std::move(report)) {}
+  Start(CreateRequest& r, SharedReport report, EarlyNetwork* network)
+      : request(r), shared(std::move(report)), early_network(network) {}
   CreateRequest& request;
   SharedReport shared;
+  EarlyNetwork* early_network;
   ChildContext context;
   CgroupSet cgroups;
   sys::SocketPair sockets;
@@ -77,21 +82,15 @@ Result<> prepare_context(Start& start) {
 
 // A cgroup namespace is rooted where its maker stands, in every hierarchy: then the child joins the
 // v1 devices cgroup with the others, and its rules wait until the child has made its nodes.
-void join_devices(Start& start) {
+void place_devices(Start& start) {
   auto& context = start.context;
-  context.devices_task_fd = start.cgroups.devices_task_fd;
-  if (context.devices_task_fd < 0 || !start.request.plan->cgroup.own_namespace) return;
-  context.cgroup_task_fds.push_back(std::exchange(context.devices_task_fd, -1));
-  context.await_device_rules = true;
-}
-
-Result<> open_cgroup_directories(Start& start) {
-  start.cgroups = TRY(make_cgroups(start.request.plan->cgroup, *start.request.undo));
-  start.context.cgroup_task_fds = start.cgroups.task_fds;
-  join_devices(start);
-  start.context.cgroup_fd = start.cgroups.unified_fd;
-  start.result.cgroups = start.cgroups.locations;
-  return {};
+  auto& cgroups = start.cgroups;
+  bool with_others = cgroups.devices_task_fd >= 0 && start.request.plan->cgroup.own_namespace;
+  if (with_others) cgroups.task_fds.push_back(std::exchange(cgroups.devices_task_fd, -1));
+  context.await_device_rules = with_others;
+  if (context.await_joins) return;  // they are sent
+  context.cgroup_task_fds = cgroups.task_fds;
+  context.devices_task_fd = cgroups.devices_task_fd;
 }
 
 Result<> open_namespaces(Start& start) {
@@ -139,6 +138,29 @@ Result<> map_ids_of_source(const plan::MountStep& step, FdRef tree, FdRef id_map
                                        : "")
                              .step("mounts")
                              .code("mount.idmap"));
+}
+
+bool has_v1(const plan::CgroupPlan& plan) {
+  return std::ranges::any_of(plan.directories, [](const auto& step) { return !step.v2; });
+}
+
+// Version 1 cgroups are made while the child is on its way, and the network namespace may still be
+// in the making. A child of another user namespace has no right to join what it is handed later.
+void decide_what_comes_late(Start& start) {
+  auto& context = start.context;
+  bool can_join_late = !context.intermediate && !context.user_namespace;
+  if (!can_join_late || (context.unshare_flags & CLONE_NEWNET) == 0) start.early_network = nullptr;
+  context.await_joins =
+      can_join_late && (start.early_network != nullptr || has_v1(start.request.plan->cgroup));
+}
+
+Result<> make_cgroup_directories(Start& start) {
+  decide_what_comes_late(start);
+  auto hierarchies = start.context.await_joins ? Hierarchies::kUnified : Hierarchies::kAll;
+  TRY(make_cgroups(start.request.plan->cgroup, hierarchies, *start.request.undo, start.cgroups));
+  start.context.cgroup_fd = start.cgroups.unified_fd;
+  if (!start.context.await_joins) place_devices(start);
+  return {};
 }
 
 // Bind sources are cloned here, in the caller's own mount namespace and with its rights, so that
@@ -259,10 +281,37 @@ Result<> map_ids(Start& start) {
   auto method = start.request.plan->namespaces.ids.method;
   if (method == plan::IdMapMethod::kDirect || method == plan::IdMapMethod::kHelpers) {
     TRY(write_id_maps(start.process.pid(), start.request.plan->namespaces.ids));
-    TRY(say(talk_of(start), 'M'));
+    TRY(say(talk_of(start), "M"));
   }
   if (start.context.intermediate) return adopt_init(start, talk_of(start));
   return {};
+}
+
+// What the child waits for.
+Result<> send_joins(Start& start) {
+  if (!start.context.await_joins) return {};
+  TRY(make_cgroups(start.request.plan->cgroup, Hierarchies::kV1, *start.request.undo,
+                   start.cgroups));
+  place_devices(start);
+  std::vector<int> fds = start.cgroups.task_fds;
+  JoinMessage joins;
+  joins.await_device_rules = start.context.await_device_rules ? 1 : 0;
+  joins.tasks = static_cast<std::uint8_t>(fds.size());
+  if (start.cgroups.devices_task_fd >= 0) {
+    fds.push_back(start.cgroups.devices_task_fd);
+    joins.devices = 1;
+  }
+  Fd network;
+  if (start.early_network != nullptr) network = start.early_network->take();
+  if (network) {
+    fds.push_back(network.number());
+    joins.network = 1;
+  }
+  if (fds.size() > JoinMessage::kMaxDescriptors) {
+    return std::unexpected(Error::with_cause(E2BIG, "this host has too many cgroup hierarchies"));
+  }
+  std::string_view bytes(reinterpret_cast<const char*>(&joins), sizeof joins);
+  return say(talk_of(start), bytes, fds);
 }
 
 Result<> register_process(Start& start) {
@@ -270,6 +319,7 @@ Result<> register_process(Start& start) {
   handle.pid = start.process.pid();
   handle.start_time = TRY_CTX(sys::process_start_time(handle.pid), "identify the container's init");
   handle.pidfd = TRY_CTX(sys::dup_cloexec(start.process.pidfd()), "keep the init's pidfd");
+  start.result.cgroups = start.cgroups.locations;
   if (start.request.on_process) TRY(start.request.on_process(handle, start.result.cgroups));
   return {};
 }
@@ -322,7 +372,7 @@ Result<> run_hooks(Start& start) {
                      plan::HookPhase::kCreateContainer}) {
     TRY(start.request.run_hooks(phase, start.result.init));
   }
-  return say(talk, 'C');
+  return say(talk, "C");
 }
 
 Result<> limit_when_asked(Start& start) {
@@ -336,7 +386,7 @@ Result<> limit_when_asked(Start& start) {
 
 Result<> let_go(Start& start) {
   auto talk = talk_of(start);
-  TRY(say(talk, 'G'));
+  TRY(say(talk, "G"));
   auto event = TRY(
       last_event(talk, start.process, kReadyTimeoutMs, start.passed, start.request.on_listener));
   bool expected = event == (start.request.wait_for_start ? Event::kWaiting : Event::kRunning);
@@ -353,12 +403,13 @@ struct ParentStep {
 
 constexpr ParentStep kSteps[] = {
     {"prepare", prepare_context},
-    {"cgroups", open_cgroup_directories},
     {"open-namespaces", open_namespaces},
+    {"cgroups", make_cgroup_directories},
     {"open-sources", open_sources},
     {"launcher", open_launcher},
     {"clone", spawn_init},
     {"map-ids", map_ids},
+    {"joins", send_joins},
     {"register", register_process},
     {"limits", limit},
     {"launch-block", write_launch},
@@ -376,8 +427,8 @@ ErrnoOr<Fd> open_bind_source(const plan::MountStep& step) {
   return sys::open_tree(sys::kCwd, step.source.c_str(), flags);
 }
 
-Result<CreateResult> create_container(CreateRequest& request) {
-  Start start(request, TRY(SharedReport::create()));
+Result<CreateResult> create_container(CreateRequest& request, EarlyNetwork* network) {
+  Start start(request, TRY(SharedReport::create()), network);
   for (const auto& step : kSteps) {
     std::int64_t begin = request.timeline != nullptr ? monotonic_ns() : 0;
     auto done = step.run(start);

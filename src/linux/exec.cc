@@ -131,7 +131,7 @@ Result<> converse(Exec& exec) {
   }
   Fd pidfd = TRY_CTX(sys::pidfd_open(pid), "open the new process");
   exec.process = NewProcess(pid, std::move(pidfd));
-  TRY(say(talk, 'G'));
+  TRY(say(talk, "G"));
   TRY(last_event(talk, exec.process, kReadyTimeoutMs, exec.passed, exec.request.on_listener));
   return {};
 }

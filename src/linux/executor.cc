@@ -4,6 +4,7 @@
 
 #include "linux/cgroup.h"
 #include "linux/child_report.h"
+#include "linux/early_network.h"
 #include "linux/host_facts.h"
 #include "linux/listener.h"
 #include "sys/file.h"
@@ -23,10 +24,13 @@ Result<> ignore_missing(ErrnoOr<> done, std::string_view what, const std::string
 
 class LinuxExecutor final : public plan::Executor {
  public:
+  void expect_new_network() override { early_network_.emplace(); }
   Result<plan::HostFacts> host_facts(bool for_view) override { return read_host_facts(for_view); }
 
   Result<plan::CreateResult> create(plan::CreateRequest& request) override {
-    return create_container(request);
+    auto created = create_container(request, early_network_ ? &*early_network_ : nullptr);
+    early_network_.reset();
+    return created;
   }
   Result<plan::ProcessHandle> exec(plan::ExecRequest& request) override {
     return exec_in_container(request);
@@ -97,6 +101,9 @@ class LinuxExecutor final : public plan::Executor {
     }
     return {};
   }
+
+ private:
+  std::optional<EarlyNetwork> early_network_;
 };
 
 }  // namespace

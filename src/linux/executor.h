@@ -10,7 +10,9 @@ namespace caisson::linux {
 std::unique_ptr<plan::Executor> make_executor();
 
 // The two that are long enough for files of their own: create.cc, exec.cc.
-Result<plan::CreateResult> create_container(plan::CreateRequest& request);
+class EarlyNetwork;
+// `network`: one that is in the making, or null.
+Result<plan::CreateResult> create_container(plan::CreateRequest& request, EarlyNetwork* network);
 Result<plan::ProcessHandle> exec_in_container(plan::ExecRequest& request);
 
 }  // namespace caisson::linux

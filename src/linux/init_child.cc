@@ -123,6 +123,7 @@ ErrnoOr<> prepare(ChildContext& context) {
 // Version 1 hierarchies: a thread that moves itself through `tasks` takes no global lock, whereas a
 // write of a pid to cgroup.procs waits for an RCU grace period on an idle machine (milliseconds).
 ErrnoOr<> join_cgroups(ChildContext& context) {
+  if (context.await_joins) return {};  // see join_what_was_made()
   for (std::size_t i = 0; i < context.cgroup_task_fds.size(); ++i) {
     note(context, Operation::kWrite, "tasks", static_cast<int>(i));
     TRY(sys::write(FdRef(context.cgroup_task_fds[i]), "0", 1));
@@ -198,20 +199,56 @@ ErrnoOr<> become_root(ChildContext& context) {
   return {};
 }
 
+// Receives a JoinMessage and its descriptors.
+ErrnoOr<> receive_joins(ChildContext& context, JoinMessage& joins,
+                        int (&fds)[JoinMessage::kMaxDescriptors]) {
+  iovec part{&joins, sizeof joins};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  long size = TRY(sys::call(SYS_recvmsg, context.report_fd, &message, MSG_CMSG_CLOEXEC));
+  if (size != sizeof joins || joins.word != 'J') return std::unexpected(Errno{ECANCELED});
+  std::size_t count = std::size_t{joins.tasks} + joins.devices + joins.network;
+  auto* header = CMSG_FIRSTHDR(&message);
+  std::size_t got = header == nullptr ? 0 : (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  if (got != count) return std::unexpected(Errno{EMFILE});
+  if (count != 0) std::memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+  return {};
+}
+
+ErrnoOr<> join_what_was_made(ChildContext& context) {
+  if (!context.await_joins) return {};
+  int fds[JoinMessage::kMaxDescriptors];
+  JoinMessage joins;
+  TRY(receive_joins(context, joins, fds));
+  context.await_device_rules = joins.await_device_rules != 0;
+  const int* next = fds;
+  for (int i = 0; i < joins.tasks; ++i) {
+    note(context, Operation::kWrite, "tasks", i);
+    TRY(sys::write(FdRef(*next++), "0", 1));
+  }
+  if (joins.devices != 0) context.devices_task_fd = *next++;
+  if (joins.network == 0) return {};
+  note(context, Operation::kNone, "", static_cast<int>(NamespaceKind::kNetwork));
+  TRY(sys::setns(FdRef(*next), CLONE_NEWNET));
+  context.unshare_flags &= ~std::uint64_t{CLONE_NEWNET};
+  context.loopback_up = true;
+  return {};
+}
+
 ErrnoOr<> make_own_namespaces(ChildContext& context) {
   if (context.unshare_flags == 0) return {};
-  note(context, Operation::kNone, "");
+  note(context, Operation::kNone, "new namespaces");
   return sys::unshare(context.unshare_flags);
 }
 
-ErrnoOr<> bring_loopback_up(ChildContext& context) {
-  if (!context.plan->namespaces.loopback_up) return {};
+ErrnoOr<> loopback(ChildContext& context) {
+  if (!context.plan->namespaces.loopback_up || context.loopback_up) return {};
   note(context, Operation::kNone, "lo");
-  Fd socket = TRY(sys::call_fd(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  std::memcpy(request.ifr_name, "lo", 3);
-  request.ifr_flags = IFF_UP | IFF_RUNNING;
-  return sys::call_void(SYS_ioctl, socket.number(), SIOCSIFFLAGS, &request);
+  return bring_loopback_up();
 }
 
 // The parent moves them, with its rights over the host's, as soon as the namespace is there.
@@ -339,8 +376,9 @@ constexpr Step kInitSteps[] = {
     {ChildStep::kJoinNamespaces, join_namespaces},
     {ChildStep::kIdMaps, map_ids},
     {ChildStep::kBecomeRoot, become_root},
+    {ChildStep::kLateJoins, join_what_was_made},
     {ChildStep::kNamespaces, make_own_namespaces},
-    {ChildStep::kLoopback, bring_loopback_up},
+    {ChildStep::kLoopback, loopback},
     {ChildStep::kNetDevices, await_net_devices},
     {ChildStep::kRoot, prepare_root},
     {ChildStep::kMounts, mounts},
@@ -432,6 +470,14 @@ void run_intermediate_child(ChildContext& context, void (*next)(ChildContext&)) 
   if (*pid == 0) next(context);
   context.report->init_pid = static_cast<std::int32_t>(*pid);
   sys::exit_process(0);
+}
+
+ErrnoOr<> bring_loopback_up() {
+  Fd socket = TRY(sys::call_fd(SYS_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::memcpy(request.ifr_name, "lo", 3);
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  return sys::call_void(SYS_ioctl, socket.number(), SIOCSIFFLAGS, &request);
 }
 
 void note(ChildContext& context, Operation operation, std::string_view object, int index) {

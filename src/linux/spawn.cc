@@ -19,12 +19,6 @@ namespace {
 
 constexpr std::size_t kStackSize = 256 * 1024;
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kMaySharedMemory = false;  // the sanitizer knows one stack per thread
-#else
-constexpr bool kMaySharedMemory = true;
-#endif
-
 ErrnoOr<void*> map_memory(std::size_t size, int flags) {
   long at =
       TRY(sys::call(SYS_mmap, nullptr, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0));
@@ -247,7 +241,7 @@ Result<NewProcess> spawn(ChildContext& context, Sharing sharing, void (*entry)(C
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<__u64>(static_cast<unsigned>(context.cgroup_fd));
   }
-  if (sharing == Sharing::kNothing || !kMaySharedMemory) {
+  if (sharing == Sharing::kNothing || !kMayShareMemory) {
     auto pid = sys::call(SYS_clone3, &args, sizeof args);
     if (!pid) return std::unexpected(clone_error(pid.error()));
     if (*pid == 0) {
@@ -307,8 +301,8 @@ Result<Event> last_event(const Conversation& talk, const NewProcess& process, in
   return next_event(talk, process, timeout_ms, passed);
 }
 
-Result<> say(const Conversation& talk, char word) {
-  auto sent = sys::send_message(talk.socket, std::string_view(&word, 1));
+Result<> say(const Conversation& talk, std::string_view message, std::span<const int> fds) {
+  auto sent = sys::send_message(talk.socket, message, fds);
   // A child that died has said why; next_event() reads it.
   if (!sent && sent.error().value != EPIPE && sent.error().value != ECONNRESET) {
     return std::unexpected(Error(sent.error()).doing("talk to the container's init"));

@@ -2,6 +2,7 @@
 // conversation with the new process until it runs its program.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,6 +75,13 @@ class NewProcess {
   Fd pidfd_;
 };
 
+// Whether a child may run in our memory: sanitizers know one stack per thread only.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kMayShareMemory = false;
+#else
+constexpr bool kMayShareMemory = true;
+#endif
+
 enum class Sharing { kMemory, kNothing };
 // Makes the child. With kMemory it runs `entry` on a stack of its own in our memory; the stack is
 // kept until the child has executed the launcher or ended.
@@ -108,7 +116,7 @@ Result<Event> next_event(const Conversation& talk, const NewProcess& process, in
 // listener of a seccomp filter is given to `on_listener`.
 Result<Event> last_event(const Conversation& talk, const NewProcess& process, int timeout_ms,
                          Passed& passed, const plan::ListenerFunction& on_listener);
-Result<> say(const Conversation& talk, char word);
+Result<> say(const Conversation& talk, std::string_view message, std::span<const int> fds = {});
 
 // Reports the child's step times.
 void replay_times(const ChildReport& report, plan::Timeline* timeline);

@@ -151,6 +151,11 @@ class Executor {
   // `for_view`: also the mounts and directories that a machine view needs.
   virtual Result<HostFacts> host_facts(bool for_view) = 0;
 
+  // The plan that is being compiled will ask for a new network namespace of the caller's own user
+  // namespace: what takes the kernel so long may begin now. A hint; the next create() uses what
+  // came of it, and without one it is dropped.
+  virtual void expect_new_network() {}
+
   virtual Result<CreateResult> create(CreateRequest& request) = 0;
   // Lets a created container's init execute its program; waits until it did. EALREADY-like refusals
   // are the caller's to make (it holds the lock). Bounded: a dead or stuck init is an error.

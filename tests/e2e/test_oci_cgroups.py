@@ -76,6 +76,16 @@ class Cgroups(OciCase):
         for path in harness.cgroup_directories(self.name):
             os.rmdir(path)
 
+    def test_a_container_fits_in_512_kilobytes(self):
+        done = self.oci("run", "-b", self.bundle("/bin/true", changes={"linux": {"resources": {"memory": {"limit": 512 << 10}}}}), self.name)
+        self.assertEqual(done.status, 0, str(done))
+
+    def test_too_little_memory_is_named_and_does_not_kill_the_runtime(self):
+        for limit in (4 << 10, 64 << 10):
+            done = self.oci("run", "-b", self.bundle("/bin/true", changes={"linux": {"resources": {"memory": {"limit": limit}}}}), self.name)
+            self.assertEqual(done.status, 1, str(done))
+            self.assertIn("memory.limit", done.err)
+
     def test_a_limit_of_pids_holds(self):
         done = self.run_in("for i in 1 2 3 4 5 6; do sleep 5 & done 2>&1; exit 0",
                            {"linux": {"resources": {"pids": {"limit": 4}}}})

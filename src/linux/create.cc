@@ -355,7 +355,7 @@ Result<> move_net_devices(Start& start) {
   std::string path = cat("/proc/", start.process.pid(), "/ns/net");
   Fd ns = TRY_CTX(sys::openat(sys::kCwd, path.c_str(), O_RDONLY), "open ", path);
   TRY(start.net_devices.move_into(ns, devices));
-  return say(talk, 'N');
+  return say(talk, "N");
 }
 
 Result<> run_hooks(Start& start) {

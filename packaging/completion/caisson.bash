@@ -119,11 +119,11 @@ _caisson_table() {
       names=yes
       ;;
     caisson-oci:kill)
-      options="--all -a --help"
+      options="--all -a --regex -r --help"
       names=yes
       ;;
     caisson-oci:delete)
-      options="--force -f --help"
+      options="--force -f --regex -r --help"
       names=yes
       ;;
     caisson-oci:exec)

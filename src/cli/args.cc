@@ -124,9 +124,7 @@ class ArgumentParser {
 
   Result<> take_switch(const OptionSpec& option, std::string_view value) {
     if (!parse_switch(value)) {
-      return std::unexpected(usage_error(
-          grammar_.command,
-          cat("--", option.name, " is a switch: ", quoted(value), " is neither true nor false")));
+      return std::unexpected(no_switch(option, value));
     }
     out_.given_.push_back({&option, value});
     return {};
@@ -138,7 +136,7 @@ class ArgumentParser {
       const OptionSpec* option = find_letter(word[i]);
       std::string_view rest = word.substr(i + 1);
       if (option == nullptr) {
-        if (word[i] == 'h') return want_help();
+        if (word[i] == 'h' || word[i] == '?') return want_help();
         return std::unexpected(i == 1 ? unknown(word, word.substr(1))
                                       : unknown(cat('-', word[i], " in ", word), ""));
       }
@@ -152,11 +150,42 @@ class ArgumentParser {
     return {};
   }
 
+  // Go's and crun's sentences stand alone: those who match them compare the whole text.
+  Error as_known(std::string cause) const {
+    return Error::invalid(std::move(cause)).code(kUsageCode);
+  }
+  std::string program() const { return std::string(split_once(grammar_.command, ' ').first); }
+
+  Error no_switch(const OptionSpec& option, std::string_view value) const {
+    switch (grammar_.wording) {
+      case Wording::kGo:
+        return as_known(
+            cat("invalid boolean value ", quoted(value), " for -", option.name, ": parse error"));
+      case Wording::kArgp:
+        return as_known(cat(program(), ": option '--", option.name, "' doesn't allow an argument"));
+      case Wording::kOurs: break;
+    }
+    return usage_error(grammar_.command, cat("--", option.name, " is a switch: ", quoted(value),
+                                             " is neither true nor false"));
+  }
+
   Error needs_value(const OptionSpec& option) const {
+    switch (grammar_.wording) {
+      case Wording::kGo: return as_known(cat("flag needs an argument: -", option.name));
+      case Wording::kArgp:
+        return as_known(cat(program(), ": option '--", option.name, "' requires an argument"));
+      case Wording::kOurs: break;
+    }
     return usage_error(grammar_.command, cat("--", option.name, " needs a value: ", option.value));
   }
 
   Error unknown(std::string_view shown, std::string_view name) const {
+    std::string_view bare = shown.substr(std::min(shown.find_first_not_of('-'), shown.size()));
+    switch (grammar_.wording) {
+      case Wording::kGo: return as_known(cat("flag provided but not defined: -", bare));
+      case Wording::kArgp: return as_known(cat(program(), ": unrecognized option '", shown, "'"));
+      case Wording::kOurs: break;
+    }
     std::vector<std::string_view> candidates;
     for (auto table : grammar_.tables) {
       for (const auto& option : table) {

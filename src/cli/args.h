@@ -27,11 +27,19 @@ struct OptionSpec {
 
 using OptionTable = std::span<const OptionSpec>;
 
+// Whose sentences an error about the command line uses: callers of other runtimes know theirs.
+enum class Wording {
+  kOurs,  // unknown option --memroy
+  kGo,    // flag provided but not defined: -memroy
+  kArgp,  // crun: unrecognized option '--memroy'
+};
+
 struct Grammar {
   std::string_view command;           // as in messages: "caisson run"
   std::array<OptionTable, 3> tables;  // looked up in this order
   int raw_after = -1;  // after so many operands every further word is an operand; -1: never
   bool single_dash_long = false;
+  Wording wording = Wording::kOurs;
 };
 
 class Arguments {

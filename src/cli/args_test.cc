@@ -123,5 +123,23 @@ TEST(Arguments, HelpEndsTheReading) {
   EXPECT_FALSE(parse({"x", "--help"}, 0)->wants_help());
 }
 
+std::string complaint(Wording wording, const Words& words) {
+  auto arguments = parse_arguments({.command = "runc run",
+                                    .tables = {kOptions, kShared, {}},
+                                    .single_dash_long = true,
+                                    .wording = wording},
+                                   words);
+  return arguments ? "none" : arguments.error().message();
+}
+
+TEST(Arguments, ComplainsInTheWordsThatCallersKnow) {
+  EXPECT_EQ(complaint(Wording::kGo, {"--foo"}), "flag provided but not defined: -foo");
+  EXPECT_EQ(complaint(Wording::kGo, {"--env"}), "flag needs an argument: -env");
+  EXPECT_EQ(complaint(Wording::kGo, {"--tty=maybe"}),
+            "invalid boolean value \"maybe\" for -tty: parse error");
+  EXPECT_EQ(complaint(Wording::kArgp, {"--foo"}), "runc: unrecognized option '--foo'");
+  EXPECT_EQ(complaint(Wording::kArgp, {"--env"}), "runc: option '--env' requires an argument");
+}
+
 }  // namespace
 }  // namespace caisson::cli

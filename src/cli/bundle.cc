@@ -22,7 +22,11 @@ Result<Bundle> read_bundle(const std::string& directory, const std::string& conf
   FdRef base = config_file.empty() ? dir->ref() : sys::kCwd;
   auto text = sys::read_file(base, name.c_str());
   if (!text) {
-    return std::unexpected(Error(text.error())
+    bool missing = text.error().value == ENOENT;
+    Error error = missing
+                      ? Error::with_cause(ENOENT, "JSON specification file config.json not found")
+                      : Error(text.error());
+    return std::unexpected(std::move(error)
                                .doing("read ", name, " of the bundle ", out.path)
                                .code("bundle.config")
                                .cure("\"caisson-oci spec\" writes a first config.json"));

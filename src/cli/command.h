@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "cli/args.h"
+#include "cli/dialect.h"
 #include "cli/error_report.h"
 #include "plan/executor.h"
 
@@ -26,8 +27,9 @@ struct Command;
 // host. Made once by dispatch().
 struct Context {
   Face face = Face::kPeople;
-  std::string program;  // as called: "caisson", "runc"
-  std::string root;     // state directory, absolute
+  Dialect dialect = Dialect::kRunc;  // of the engines' face
+  std::string program;               // as called: "caisson", "runc"
+  std::string root;                  // state directory, absolute
   bool default_root = true;
   bool systemd_cgroup = false;
   bool no_cgroups = false;
@@ -37,6 +39,7 @@ struct Context {
   ExecutorFactory make_executor = nullptr;
   const Command* command = nullptr;
   int failure_status = 0;  // exit status of an error, when a command decides it; 0: the table's
+  bool misused = false;    // the error is about the command line itself
 
   // "caisson run", for messages.
   std::string command_name() const;

@@ -15,7 +15,7 @@ constexpr const Command* kEngineCommands[] = {
     &kOciCreateCommand, &kOciStartCommand,   &kOciRunCommand,    &kOciStateCommand,
     &kOciKillCommand,   &kOciDeleteCommand,  &kOciExecCommand,   &kOciListCommand,
     &kOciPsCommand,     &kOciPauseCommand,   &kOciResumeCommand, &kOciFeaturesCommand,
-    &kOciSpecCommand,   &kOciVersionCommand, &kOciHelpCommand,
+    &kOciSpecCommand,   &kOciVersionCommand, &kOciHelpCommand,   &kOciShortHelpCommand,
 };
 
 constexpr OptionSpec kPeopleOptions[] = {
@@ -30,7 +30,7 @@ constexpr OptionSpec kPeopleOptions[] = {
 
 constexpr OptionSpec kEngineOptions[] = {
     {"root", 'r', "DIR", "where the state of containers is kept"},
-    {"log", 'l', "FILE", "append errors to FILE, too"},
+    {"log", 'l', "FILE", "append errors to FILE, too; journald:ID and syslog:ID for these"},
     {"log-format", 0, "text|json", "format of the log"},
     {"log-level", 0, "LEVEL", "error, warning or debug"},
     {"debug", 0, "", "say more"},
@@ -42,6 +42,8 @@ constexpr OptionSpec kEngineOptions[] = {
     {"criu", 0, "FILE", ""},
     {"systemd-log", 0, "", ""},
     {"version", 'v', "", "print the version"},
+    {"Version", 'V', "", ""},
+    {"usage", 0, "", ""},
 };
 
 }  // namespace

@@ -14,6 +14,6 @@ extern const Command kRunCommand, kExecCommand, kPsCommand, kListCommand, kTopCo
 extern const Command kOciCreateCommand, kOciStartCommand, kOciRunCommand, kOciStateCommand,
     kOciKillCommand, kOciDeleteCommand, kOciExecCommand, kOciListCommand, kOciPsCommand,
     kOciPauseCommand, kOciResumeCommand, kOciFeaturesCommand, kOciSpecCommand, kOciVersionCommand,
-    kOciHelpCommand;
+    kOciHelpCommand, kOciShortHelpCommand;
 
 }  // namespace caisson::cli

@@ -122,7 +122,7 @@ void check_runtime_dir(std::vector<Finding>& findings) {
   }
   findings.push_back({"XDG_RUNTIME_DIR", Health::kLimited,
                       cat(path == nullptr ? "not set" : "not writable", ": state is kept in ",
-                          default_state_root(Face::kPeople)),
+                          default_state_root(Face::kPeople, "caisson")),
                       "log in through PAM (loginctl enable-linger helps services)"});
 }
 

@@ -105,11 +105,11 @@ TEST(Commands, OfPeopleHaveExamples) {
 }
 
 TEST(Version, FirstLineIsWhatCallersMatch) {
-  EXPECT_THAT(version_text("runc"), testing::StartsWith("runc version "));
-  EXPECT_THAT(version_text("crun"), testing::StartsWith("crun version "));
-  EXPECT_THAT(version_text("caisson-oci"), testing::StartsWith("caisson version "));
-  EXPECT_THAT(version_text("runc"), HasSubstr("\ncommit: "));
-  EXPECT_THAT(version_text("caisson"), HasSubstr("\nspec: 1.3.0\n"));
+  EXPECT_THAT(version_text("runc", "/run/x"), testing::StartsWith("runc version "));
+  EXPECT_THAT(version_text("crun", "/run/x"), testing::StartsWith("crun version "));
+  EXPECT_THAT(version_text("caisson-oci", "/run/x"), testing::StartsWith("caisson version "));
+  EXPECT_THAT(version_text("runc", "/run/x"), HasSubstr("\ncommit: "));
+  EXPECT_THAT(version_text("caisson", "/run/x"), HasSubstr("\nspec: 1.3.0\n"));
 }
 
 }  // namespace

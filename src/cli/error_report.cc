@@ -1,25 +1,30 @@
 #include "cli/error_report.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "formats/json.h"
 #include "sys/file.h"
+#include "sys/tty.h"
 
 namespace caisson::cli {
 namespace {
 
-// The line in the log of a runtime without --log-format json.
-std::string log_line(std::string_view message, std::int64_t epoch_ns) {
-  return cat("time=", quoted(rfc3339(epoch_ns)), " level=error msg=", quoted(message), "\n");
+// As logrus writes it where no terminal reads: seconds, and quotes where they are needed.
+std::string logrus_line(Severity severity, std::string_view message, std::int64_t epoch_ns) {
+  constexpr std::size_t kToSeconds = std::string_view("2026-03-01T09:08:07").size();
+  std::string time = rfc3339(epoch_ns).substr(0, kToSeconds) + "Z";
+  return cat("time=", quoted(time), " level=", severity_name(severity), " msg=", quoted(message),
+             "\n");
 }
 
-// One write(2): readers of the log take it line by line while we append.
-bool append_to_log(const std::string& path, std::string_view line) {
-  auto file = sys::openat(sys::kCwd, path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0644);
-  return file && sys::write_all(*file, line).has_value();
+std::string json_line(Severity severity, std::string_view message, std::int64_t epoch_ns) {
+  std::string out;
+  formats::JsonWriter json(out);
+  json.begin_object().field("level", severity_name(severity)).field("msg", message);
+  json.field("time", rfc3339(epoch_ns)).end_object();
+  return out + "\n";
 }
 
 void to_stderr(std::string_view text) { (void)sys::write_all(FdRef(STDERR_FILENO), text); }
@@ -41,7 +46,8 @@ std::string error_text(std::string_view program, const Error& error) {
   return out;
 }
 
-std::string error_json(std::string_view message, const Error& error, std::int64_t epoch_ns) {
+std::string error_json(std::string_view message, std::string_view phase, const Error& error,
+                       std::int64_t epoch_ns) {
   std::string out;
   formats::JsonWriter json(out);
   json.begin_object();
@@ -52,6 +58,7 @@ std::string error_json(std::string_view message, const Error& error, std::int64_
     if (!value.empty()) json.field(key, value);
   };
   optional("code", error.code());
+  optional("phase", phase);
   optional("step", error.step());
   optional("object", error.doing());
   optional("where", error.where());
@@ -63,25 +70,54 @@ std::string error_json(std::string_view message, const Error& error, std::int64_
   return out;
 }
 
-void Reporter::failure(const Error& error, std::string_view prefix) const {
+void Reporter::failure(const Error& error, std::string_view command) const {
   std::int64_t now = realtime_ns();
-  std::string message = cat(prefix, message_of(error));
-  bool logged = false;
-  if (!log_path.empty()) {
-    logged = append_to_log(log_path, format == LogFormat::kJson ? error_json(message, error, now)
-                                                                : log_line(message, now));
+  if (!engine_face) {
+    std::string json = error_json(message_of(error), command, error, now);
+    std::string text = error_text(program, error);
+    bool as_json = format == LogFormat::kJson;
+    bool logged = write_log(log, program, Severity::kError,
+                            as_json ? json : logrus_line(Severity::kError, message_of(error), now),
+                            message_of(error));
+    return to_stderr(as_json && !logged ? json : text);
   }
-  if (format == LogFormat::kJson && !logged) return to_stderr(error_json(message, error, now));
-  if (!engine_face) return to_stderr(error_text(program, error));
-  // Engines show the first lines of stderr to their users as they are.
-  std::string text = cat(message, "\n");
-  if (!error.cure().empty()) append(text, "  cure: ", error.cure(), "\n");
-  to_stderr(text);
+  std::string message = dialect_message(
+      dialect, cat(failure_prefix(dialect, command, error), message_of(error)), error);
+  std::string json = error_json(message, command, error, now);
+  // One line: callers count them.
+  std::string readable =
+      error.cure().empty() ? message : cat(message, " (cure: ", error.cure(), ")");
+  std::string logrus = logrus_line(Severity::kError, readable, now);
+  bool as_json = format == LogFormat::kJson;
+  bool logged = write_log(log, program, Severity::kError, as_json ? json : logrus, message);
+  if (as_json && !logged) return to_stderr(json);
+  bool like_runc = program == "runc" && !log.given() && !sys::is_terminal(FdRef(STDERR_FILENO));
+  to_stderr(like_runc ? logrus : readable + "\n");
+}
+
+void Reporter::say(Severity severity, std::string_view text) const {
+  std::int64_t now = realtime_ns();
+  std::string line = format == LogFormat::kJson ? json_line(severity, text, now)
+                                                : logrus_line(severity, text, now);
+  if (!write_log(log, program, severity, line, text)) to_stderr(line);
 }
 
 void Reporter::notice(std::string_view text) const {
-  if (quiet || engine_face || format == LogFormat::kJson) return;
+  if (engine_face) {
+    if (warnings || log.given()) say(Severity::kWarning, text);
+    return;
+  }
+  if (quiet || format == LogFormat::kJson) return;
   to_stderr(cat(program, ": note: ", text, "\n"));
+}
+
+void Reporter::warn_always(std::string_view text) const {
+  if (log.given()) say(Severity::kWarning, text);
+  to_stderr(cat(text, "\n"));
+}
+
+void Reporter::trace(std::string_view text) const {
+  if (debug && engine_face) say(Severity::kDebug, text);
 }
 
 Result<> print(std::string_view text) {

@@ -37,7 +37,7 @@ void note_failed_run(const std::string& root, const std::string& name, const Err
   if (!sys::make_directories(path, 0700)) return;
   auto folder = sys::openat(sys::kCwd, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!folder) return;
-  std::string line = error_json(message_of(error), error, realtime_ns());
+  std::string line = error_json(message_of(error), {}, error, realtime_ns());
   if (sys::write_atomically(*folder, name.c_str(), line)) prune(*folder);
 }
 

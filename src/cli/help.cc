@@ -58,36 +58,68 @@ void append_indented(std::string& out, std::string_view lines, std::string_view 
 
 }  // namespace
 
-std::string version_text(std::string_view program) {
-  // Callers read the first line: go-runc and dockerd want "runc version", crun's users its own.
-  std::string_view name = program == "runc" || program == "crun" ? program : "caisson";
-  std::string out = cat(name, " version ", CAISSON_VERSION, "\n");
-  if (name != "caisson") append(out, "commit: caisson-", CAISSON_VERSION, "\n");
+std::string version_text(std::string_view program, std::string_view root) {
+  // Callers read the first line: go-runc and dockerd want "runc version", crun's users its own; the
+  // lines below it are matched by their beginnings.
+  bool runc = program == "runc", crun = program == "crun", engine = runc || crun;
+  std::string out = cat(engine ? program : "caisson", " version ", CAISSON_VERSION, "\n");
+  if (engine || program == "caisson-oci") {
+    append(out, "commit: caisson-", CAISSON_VERSION, "\n");
+  }
+  if (crun) append(out, "rundir: ", root, "\n");
   append(out, "spec: ", kSpecVersion, "\n");
+  if (crun) out += "+SELINUX +APPARMOR +CAP +SECCOMP +EBPF\n";
   return out;
 }
 
+// As command-line programs in Go lay it out, which is what callers of runc read; the others get the
+// form that is common elsewhere, crun's among them.
+bool has_sections(Face face, std::string_view program) {
+  return face == Face::kEngine && dialect_of(program) == Dialect::kRunc;
+}
+
 std::string help_overview(Face face, std::string_view program) {
-  std::string out =
-      cat("Usage: ", program, " [global options] COMMAND [options] [arguments]\n\n",
-          face == Face::kPeople
-              ? "Runs programs in containers: no image, no daemon and no set-up needed.\n"
-              : "An OCI runtime (runtime-spec 1.3) for container engines.\n");
+  std::string out;
+  if (has_sections(face, program)) {
+    out = cat("NAME:\n   ", program, " - Open Container Initiative runtime (runtime-spec ",
+              kSpecVersion, ")\n\nUSAGE:\n   ", program,
+              " [global options] COMMAND [options] [arguments]\n\nVERSION:\n   ", CAISSON_VERSION,
+              "\n\nCOMMANDS:\n");
+  } else if (face == Face::kEngine) {
+    out = cat("Usage: ", program, " [OPTION...] COMMAND [OPTION...]\n\nCOMMANDS:\n");
+  } else {
+    out = cat("Usage: ", program, " [global options] COMMAND [options] [arguments]\n\n",
+              "Runs programs in containers: no image, no daemon and no set-up needed.\n");
+  }
   for_each_group(
-      face, [&](std::string_view group) { append(out, "\n", group, ":\n"); },
+      face,
+      [&](std::string_view group) {
+        if (face == Face::kPeople) append(out, "\n", group, ":\n");
+      },
       [&](const Command& command) { append_entry(out, command.name, command.summary); });
-  out += "\nGlobal options:\n";
+  out += has_sections(face, program) ? "\nGLOBAL OPTIONS:\n" : "\nGlobal options:\n";
   append_options(out, global_options(face));
   append(out, "\n\"", program, " COMMAND --help\" tells more about a command.\n");
   return out;
 }
 
 std::string help_command(Face face, std::string_view program, const Command& command) {
-  std::string out = cat("Usage: ", program, " ", command.name);
-  if (!command.operands.empty()) append(out, " ", command.operands);
-  append(out, "\n\n", command.summary, ".\n");
-  if (!command.details.empty()) append(out, "\n", command.details, "\n");
-  out += "\nOptions:\n";
+  bool sections = has_sections(face, program);
+  std::string usage = cat(program, " ", command.name);
+  if (!command.operands.empty()) append(usage, " ", command.operands);
+  std::string out;
+  if (sections) {
+    out = cat("NAME:\n   ", program, " ", command.name, " - ", command.summary, "\n\nUSAGE:\n   ",
+              usage, "\n");
+    if (!command.details.empty()) {
+      out += "\nDESCRIPTION:\n";
+      append_indented(out, command.details, "   ");
+    }
+  } else {
+    out = cat("Usage: ", usage, "\n\n", command.summary, ".\n");
+    if (!command.details.empty()) append(out, "\n", command.details, "\n");
+  }
+  out += sections ? "\nOPTIONS:\n" : "\nOptions:\n";
   append_options(out, command.options);
   append_options(out, command.shared_options);
   append_entry(out, "-h, --help", "show this text");
@@ -95,8 +127,8 @@ std::string help_command(Face face, std::string_view program, const Command& com
     append(out, "\nGlobal options (--root, --log, --log-format, --debug) may stand here too.\n");
   }
   if (!command.examples.empty()) {
-    out += "\nExamples:\n";
-    append_indented(out, command.examples, "  ");
+    out += sections ? "\nEXAMPLES:\n" : "\nExamples:\n";
+    append_indented(out, command.examples, sections ? "   " : "  ");
   }
   return out;
 }

@@ -15,6 +15,7 @@ std::string help_markdown();
 // packaging/completion/caisson.bash
 std::string bash_completion();
 
-std::string version_text(std::string_view program);
+// `root`: the state directory, which crun names.
+std::string version_text(std::string_view program, std::string_view root);
 
 }  // namespace caisson::cli

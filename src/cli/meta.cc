@@ -11,7 +11,7 @@ constexpr OptionSpec kHelpOptions[] = {{"markdown", 0, "", ""}};
 
 Result<int> run_version(Context& context, const Arguments& arguments) {
   if (!arguments.flag("json")) {
-    TRY(print(version_text(context.program)));
+    TRY(print(version_text(context.program, context.root)));
     return 0;
   }
   std::string out;
@@ -31,6 +31,11 @@ Result<int> run_help(Context& context, const Arguments& arguments) {
   }
   auto name = arguments.operands()[0];
   const Command* command = find_command(context.face, name);
+  if (command == nullptr && context.face == Face::kEngine) {
+    context.misused = true;
+    context.failure_status = unknown_command_status(context.dialect);
+    return std::unexpected(unknown_engine_command(context.dialect, name));
+  }
   if (command == nullptr) {
     return std::unexpected(usage_error(context.program, cat("no command ", quoted(name))));
   }
@@ -100,6 +105,19 @@ const Command kOciVersionCommand{
     .shared_options = {},
     .max_operands = 0,
     .run = run_version,
+};
+
+const Command kOciShortHelpCommand{
+    .name = "h",
+    .group = {},
+    .operands = "[COMMAND]",
+    .summary = "Explain the commands",
+    .details = {},
+    .examples = {},
+    .options = kHelpOptions,
+    .shared_options = {},
+    .max_operands = 1,
+    .run = run_help,
 };
 
 const Command kOciHelpCommand{

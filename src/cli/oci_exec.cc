@@ -44,6 +44,28 @@ Result<Int> number_option(std::string_view option, std::string_view text) {
       Error::invalid("not a number").where("--", option, " ", text).code("option.value"));
 }
 
+// A number, or a name of the container's passwd or group: never half of either.
+bool is_account(std::string_view text) {
+  if (text.empty()) return false;
+  bool digit = text[0] >= '0' && text[0] <= '9';
+  return digit ? parse_number<std::uint32_t>(text).has_value() : text[0] != '-' && text[0] != '+';
+}
+
+// UID[:GID]
+Result<std::string> checked_user(std::string_view text) {
+  if (text.empty()) return std::string();
+  auto [uid, gid] = split_once(text, ':');
+  bool bad_uid = !is_account(uid);
+  bool bad_gid = text.find(':') != std::string_view::npos && !is_account(gid);
+  if (!bad_uid && !bad_gid) return std::string(text);
+  std::string_view part = bad_uid ? uid : gid;
+  return std::unexpected(
+      Error::invalid(cat(bad_uid ? "bad uid: " : "bad gid: ", quoted(part), " is no id"))
+          .where("--user ", text)
+          .code("option.value")
+          .cure("give UID or UID:GID"));
+}
+
 Result<> read_process_file(const Arguments& arguments, container::ExecOptions& out) {
   auto file = arguments.value("process");
   if (!file) return {};
@@ -57,7 +79,14 @@ Result<> read_options(const Arguments& arguments, container::ExecOptions& out) {
   TRY(read_process_file(arguments, out));
   const auto& words = arguments.operands();
   for (std::size_t i = 1; i < words.size(); ++i) out.args.emplace_back(words[i]);
-  for (auto entry : arguments.all("env")) out.env.emplace_back(entry);
+  for (auto entry : arguments.all("env")) {
+    if (entry.find('=') == std::string_view::npos || entry.starts_with('=')) {
+      return std::unexpected(Error::invalid("invalid environment variable: missing '='")
+                                 .where("--env ", entry)
+                                 .code("option.value"));
+    }
+    out.env.emplace_back(entry);
+  }
   for (auto list : arguments.all("additional-gids")) {
     for (auto gid : split(list, ',')) {
       out.additional_gids.push_back(TRY(number_option<std::uint32_t>("additional-gids", gid)));
@@ -65,7 +94,9 @@ Result<> read_options(const Arguments& arguments, container::ExecOptions& out) {
   }
   for (auto list : arguments.all("cap")) {
     for (auto name : split(list, ',')) {
-      out.capabilities.push_back(TRY_CTX(spec::capability_name(name), "--cap ", name));
+      // An unknown one is left to the plan, which warns and goes on.
+      auto known = spec::capability_name(name);
+      out.capabilities.push_back(known ? *known : std::string(name));
     }
   }
   if (arguments.has("tty")) out.terminal = arguments.flag("tty");
@@ -76,8 +107,8 @@ Result<> read_options(const Arguments& arguments, container::ExecOptions& out) {
     out.preserve_fds = TRY(number_option<int>("preserve-fds", *count));
   }
   out.cwd = arguments.value_or("cwd", "");
-  out.user = arguments.value_or("user", "");
-  out.cgroup = arguments.value_or("cgroup", "");
+  out.user = TRY(checked_user(arguments.value_or("user", "")));
+  for (auto cgroup : arguments.all("cgroup")) out.cgroups.emplace_back(cgroup);
   out.detach = arguments.flag("detach");
   out.ignore_paused = arguments.flag("ignore-paused");
   out.pid_file = arguments.value_or("pid-file", "");
@@ -93,7 +124,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   container::ExecOptions options;
   TRY(read_options(arguments, options));
   if (options.args.empty() && !options.process) {
-    return std::unexpected(usage_error(context.command_name(), "process args cannot be empty"));
+    return std::unexpected(Error::invalid("process args cannot be empty").code(kUsageCode));
   }
   Session session = TRY(Session::open(context));
   auto result = TRY(container::exec(session.containers(), arguments.operands()[0], options));

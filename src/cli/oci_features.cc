@@ -86,6 +86,12 @@ Result<int> run_spec(Context&, const Arguments& arguments) {
   std::string directory(arguments.value_or("bundle", "."));
   std::string path = cat(directory, "/", arguments.value_or("config", "config.json"));
   auto spec = spec::default_oci_spec(arguments.flag("rootless"), sys::geteuid(), sys::getegid());
+  // With cgroup v1, those who go on from this file expect none and may add their own.
+  if (spec.linux_part && !sys::faccessat(sys::kCwd, "/sys/fs/cgroup/cgroup.controllers", F_OK)) {
+    std::erase_if(spec.linux_part->namespaces, [](const spec::Namespace& entry) {
+      return entry.kind == spec::NamespaceKind::kCgroup;
+    });
+  }
   auto file = sys::openat(sys::kCwd, path.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666);
   if (!file && file.error().value == EEXIST) {
     return std::unexpected(Error::with_cause(EEXIST, "file already exists")

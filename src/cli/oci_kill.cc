@@ -1,4 +1,8 @@
 // caisson-oci kill, delete, pause, resume.
+#include <regex.h>
+
+#include "base/defer.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/session.h"
 
@@ -7,23 +11,69 @@ namespace {
 
 constexpr OptionSpec kKillOptions[] = {
     {"all", 'a', "", "every process of the container; a stopped one is no error"},
+    {"regex", 'r', "", "ID is an extended regular expression: every container that it matches"},
 };
 constexpr OptionSpec kDeleteOptions[] = {
     {"force", 'f', "", "kill a running container first; a missing one is no error"},
+    {"regex", 'r', "", "ID is an extended regular expression: every container that it matches"},
 };
+
+// The containers whose id `pattern` matches (regex(7), extended).
+Result<std::vector<std::string>> matching_ids(Session& session, std::string_view pattern) {
+  regex_t regex;
+  std::string text(pattern);
+  int problem = ::regcomp(&regex, text.c_str(), REG_EXTENDED | REG_NOSUB);
+  if (problem != 0) {
+    char why[128];
+    ::regerror(problem, &regex, why, sizeof why);
+    return std::unexpected(
+        Error::invalid(cat("invalid regular expression: ", std::string_view(why)))
+            .where(text)
+            .code("option.value"));
+  }
+  Defer release([&] { ::regfree(&regex); });
+  std::vector<std::string> ids;
+  for (auto& entry : TRY(container::list(session.containers()))) {
+    if (::regexec(&regex, entry.id.c_str(), 0, nullptr, 0) == 0) ids.push_back(std::move(entry.id));
+  }
+  return ids;
+}
+
+// Calls `action` with the container named, or with each that --regex matches; one failure does not
+// keep the others from their turn.
+template <typename Action>
+Result<int> for_each_meant(Context& context, const Arguments& arguments, Action action) {
+  Session session = TRY(Session::open(context));
+  std::string_view given = arguments.operands()[0];
+  if (!arguments.flag("regex")) {
+    Result<> done = action(session.containers(), std::string(given));
+    if (!done) return std::unexpected(std::move(done).error());
+    return 0;
+  }
+  int status = 0;
+  for (const auto& id : TRY(matching_ids(session, given))) {
+    Result<> done = action(session.containers(), id);
+    if (done) continue;
+    context.reporter.failure(done.error(), context.command->name);
+    status = 1;
+  }
+  return status;
+}
 
 Result<int> run_kill(Context& context, const Arguments& arguments) {
   const auto& operands = arguments.operands();
   int signal = TRY(container::parse_signal(operands.size() > 1 ? operands[1] : "TERM"));
-  Session session = TRY(Session::open(context));
-  TRY(container::kill(session.containers(), operands[0], signal, arguments.flag("all")));
-  return 0;
+  bool all = arguments.flag("all");
+  return for_each_meant(context, arguments, [&](container::Context& containers, std::string id) {
+    return container::kill(containers, id, signal, all);
+  });
 }
 
 Result<int> run_delete(Context& context, const Arguments& arguments) {
-  Session session = TRY(Session::open(context));
-  TRY(container::remove(session.containers(), arguments.operands()[0], arguments.flag("force")));
-  return 0;
+  bool force = arguments.flag("force");
+  return for_each_meant(context, arguments, [&](container::Context& containers, std::string id) {
+    return container::remove(containers, id, force);
+  });
 }
 
 Result<int> run_pause(Context& context, const Arguments& arguments) {

@@ -32,7 +32,10 @@ constexpr OptionSpec kPsOptions[] = {
 Result<bool> wants_json(const Context& context, const Arguments& arguments) {
   auto format = arguments.value_or("format", "table");
   if (format == "json" || format == "table") return format == "json";
-  return std::unexpected(usage_error(context.command_name(), "invalid format option"));
+  if (context.dialect == Dialect::kCrun) {
+    return std::unexpected(Error::invalid(cat("invalid format `", format, "`")).code(kUsageCode));
+  }
+  return std::unexpected(Error::invalid("invalid format option").code(kUsageCode));
 }
 
 Result<int> run_state(Context& context, const Arguments& arguments) {
@@ -50,18 +53,46 @@ std::string list_json(const std::vector<container::ListEntry>& entries) {
   return out + "]\n";
 }
 
+std::string_view owner_of(const Result<Accounts>& accounts, std::uint32_t uid) {
+  return accounts ? spec::user_name(accounts->passwd, uid) : std::string_view();
+}
+
+std::vector<std::string> list_row(const container::ListEntry& entry,
+                                  const Result<Accounts>& accounts) {
+  const auto& snapshot = *entry.snapshot;
+  std::string_view owner = owner_of(accounts, snapshot.state.owner);
+  return {entry.id,
+          cat(snapshot.pid()),
+          std::string(container::status_name(snapshot.status)),
+          printable(snapshot.state.bundle),
+          rfc3339(snapshot.state.created),
+          owner.empty() ? cat("#", snapshot.state.owner) : std::string(owner)};
+}
+
 std::string list_table(const std::vector<container::ListEntry>& entries) {
   Table table({"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}, kColumnWidth);
   auto accounts = read_accounts({});
-  for (const auto& entry : entries) {
-    const auto& snapshot = *entry.snapshot;
-    std::string_view owner;
-    if (accounts) owner = spec::user_name(accounts->passwd, snapshot.state.owner);
-    table.add({entry.id, cat(snapshot.pid()), std::string(container::status_name(snapshot.status)),
-               printable(snapshot.state.bundle), rfc3339(snapshot.state.created),
-               owner.empty() ? cat("#", snapshot.state.owner) : std::string(owner)});
-  }
+  for (const auto& entry : entries) table.add(list_row(entry, accounts));
   return table.text();
+}
+
+// crun's columns have fixed widths and one space between them, but for the first.
+std::string crun_list_table(const std::vector<container::ListEntry>& entries) {
+  std::size_t widths[] = {4, 9, 8, 39, 30, 0};
+  for (const auto& entry : entries) widths[0] = std::max(widths[0], entry.id.size());
+  std::string out;
+  auto add = [&](const std::vector<std::string>& cells) {
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      out += cells[i];
+      if (i + 1 == cells.size()) break;
+      out.append(std::max(widths[i], cells[i].size()) - cells[i].size() + 1, ' ');
+    }
+    out += '\n';
+  };
+  add({"NAME", "PID", "STATUS", "BUNDLE PATH", "CREATED", "OWNER"});
+  auto accounts = read_accounts({});
+  for (const auto& entry : entries) add(list_row(entry, accounts));
+  return out;
 }
 
 Result<int> run_list(Context& context, const Arguments& arguments) {
@@ -70,13 +101,17 @@ Result<int> run_list(Context& context, const Arguments& arguments) {
   auto entries = TRY(container::list(session.containers()));
   std::erase_if(entries, [&](const container::ListEntry& entry) {
     if (entry.snapshot) return false;
-    std::string text = cat("load container ", entry.id, ": ", printable(entry.problem), "\n");
-    (void)sys::write_all(FdRef(STDERR_FILENO), text);
+    context.reporter.warn_always(cat("load container ", entry.id, ": ", printable(entry.problem)));
     return true;
   });
   std::string ids;
   for (const auto& entry : entries) append(ids, entry.id, "\n");
-  TRY(print(arguments.flag("quiet") ? ids : as_json ? list_json(entries) : list_table(entries)));
+  bool crun = context.dialect == Dialect::kCrun;
+  std::string text = arguments.flag("quiet") ? ids
+                     : as_json               ? list_json(entries)
+                     : crun                  ? crun_list_table(entries)
+                                             : list_table(entries);
+  TRY(print(text));
   return 0;
 }
 

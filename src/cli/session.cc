@@ -25,7 +25,9 @@ Result<Session> Session::open(const Context& context, bool make_root) {
   session.program_ = context.program;
   session.timeline_target_ = context.timeline;
   session.executor_ = context.make_executor();
-  if (!context.timeline.empty()) session.timeline_ = std::make_unique<TimelineRecorder>();
+  bool traced = context.reporter.debug && context.face == Face::kEngine;
+  if (traced) session.trace_ = &context.reporter;
+  if (traced || !context.timeline.empty()) session.timeline_ = std::make_unique<TimelineRecorder>();
   session.containers_ = std::unique_ptr<container::Context>(new container::Context{
       .executor = *session.executor_,
       .root = context.root,
@@ -38,6 +40,8 @@ Result<Session> Session::open(const Context& context, bool make_root) {
   // A program's own error output stays its own where nobody looks on; but an ordinary user is told
   // what he does not get, unless he asks for quiet.
   bool shown = context.debug || !is_privileged() || sys::is_terminal(FdRef(STDERR_FILENO));
+  // An engine's log gets every warning, as the runtime specification asks.
+  shown |= context.face == Face::kEngine;
   if (shown) {
     session.containers_->warn = [&reporter = context.reporter](std::string_view text) {
       reporter.notice(text);
@@ -48,6 +52,12 @@ Result<Session> Session::open(const Context& context, bool make_root) {
 
 void Session::show_timeline() {
   if (timeline_ == nullptr) return;
+  if (trace_ != nullptr) {
+    for (auto line : split(timeline_->bars(), '\n')) {
+      if (!trim(line).empty()) trace_->trace(trim(line));
+    }
+  }
+  if (timeline_target_.empty()) return;
   if (timeline_target_ == "-") {
     (void)sys::write_all(FdRef(STDERR_FILENO), timeline_->bars());
   } else if (auto written = sys::write_atomically(sys::kCwd, timeline_target_.c_str(),

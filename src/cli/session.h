@@ -24,6 +24,7 @@ class Session {
  private:
   Session() = default;
   std::string timeline_target_, program_;
+  const Reporter* trace_ = nullptr;  // takes the steps as lines of --debug
   std::unique_ptr<plan::Executor> executor_;
   std::unique_ptr<TimelineRecorder> timeline_;
   std::unique_ptr<container::Context> containers_;

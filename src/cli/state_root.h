@@ -9,8 +9,12 @@
 namespace caisson::cli {
 
 // root: /run/caisson; a user: $XDG_RUNTIME_DIR/caisson, else /tmp/caisson-UID. The engines' face
-// has directories of its own ("caisson-oci"), so that neither shows the other's containers.
-std::string default_state_root(Face face);
+// has directories of its own, named as the program was called ("caisson-oci", "runc", "crun"), so
+// that no two show each other's containers. As crun, $XDG_RUNTIME_DIR goes first for root, too.
+std::string default_state_root(Face face, std::string_view program);
+
+// --root as given: made absolute for engines, who also are refused "/".
+Result<std::string> chosen_state_root(Face face, std::string_view given);
 
 // Makes the directory (0700 where others could reach it) and refuses one that somebody else owns or
 // may write.

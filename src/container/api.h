@@ -136,7 +136,7 @@ Result<std::vector<ListEntry>> list(Context& context);
 // annotations, owner. `indent` as for formats::JsonWriter; no newline at the end.
 std::string state_json(const Snapshot& snapshot, std::string_view indent = "  ");
 
-// Pids of all processes, in the caller's pid namespace.
+// Pids of all processes, in the caller's pid namespace; none of a stopped container.
 Result<std::vector<int>> processes(Context& context, std::string_view id);
 Result<plan::Stats> stats(Context& context, std::string_view id);
 // The verbatim config.json of the container.
@@ -186,7 +186,7 @@ struct ExecOptions {
   std::optional<bool> no_new_privileges;
   std::optional<std::string> apparmor_profile, selinux_label;
   Strings capabilities;  // "CAP_NET_ADMIN": added to the bounding, effective and permitted sets
-  std::string cgroup;    // "[controllers:]path" below the container's own
+  Strings cgroups;       // "[controllers:]path" below the container's own
   bool detach = false;
   bool ignore_paused = false;
   std::string pid_file, console_socket, pidfd_socket;

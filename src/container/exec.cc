@@ -12,6 +12,7 @@
 #include "container/user.h"
 #include "plan/compile.h"
 #include "sys/file.h"
+#include "sys/process.h"
 #include "sys/socket.h"
 
 namespace caisson::container {
@@ -34,11 +35,16 @@ Result<> check_executable(const Container& container, const ExecOptions& options
 void add_capabilities(const Strings& names, spec::Process& process) {
   if (names.empty()) return;
   if (!process.capabilities) process.capabilities.emplace();
-  for (Strings* set : {&process.capabilities->bounding, &process.capabilities->effective,
-                       &process.capabilities->permitted}) {
-    for (const auto& name : names) {
-      if (std::ranges::find(*set, name) == set->end()) set->push_back(name);
+  auto& sets = *process.capabilities;
+  auto has = [](const Strings& set, const std::string& name) {
+    return std::ranges::find(set, name) != set.end();
+  };
+  for (const auto& name : names) {
+    for (Strings* set : {&sets.bounding, &sets.effective, &sets.permitted}) {
+      if (!has(*set, name)) set->push_back(name);
     }
+    // An inheritable capability survives the execve(2) of an ordinary user as an ambient one.
+    if (has(sets.inheritable, name) && !has(sets.ambient, name)) sets.ambient.push_back(name);
   }
 }
 
@@ -76,29 +82,43 @@ Result<spec::Process> chosen_process(const Container& container, const spec::Con
   return process;
 }
 
-// "[controllers:]path": which of the container's cgroups are meant, and what is below them.
-Result<plan::CgroupLocations> chosen_cgroups(const plan::CgroupLocations& own,
-                                             std::string_view choice) {
-  if (choice.empty()) return own;
+std::unexpected<Error> refuse_cgroup(std::string_view choice, std::string cause) {
+  return std::unexpected(
+      Error::invalid(std::move(cause)).where("--cgroup ", choice).code("option.value"));
+}
+
+// "[controllers:]path": moves those of the container's cgroups that are meant to what is below.
+Result<> choose_cgroup(std::string_view choice, plan::CgroupLocations& cgroups) {
   auto [controllers, path] = split_once(choice, ':');
   if (path.empty()) std::swap(controllers, path);
   for (auto part : split(path, '/')) {
-    if (part == "..") {
-      return std::unexpected(
-          Error::invalid("a cgroup outside the container's own").where("--cgroup"));
-    }
+    if (part != "..") continue;
+    return refuse_cgroup(choice, cat("bad sub cgroup path: ", path, " is not a sub cgroup path"));
   }
   while (path.starts_with('/')) path.remove_prefix(1);
-  auto names = split(controllers, ',');
-  plan::CgroupLocations out = own;
-  for (auto& cgroup : out) {
+  auto names = controllers.empty() ? std::vector<std::string_view>() : split(controllers, ',');
+  auto has = [](const plan::CgroupLocation& cgroup, std::string_view name) {
     auto here = split(cgroup.controllers, ',');
-    bool meant = controllers.empty() || std::ranges::any_of(names, [&](auto name) {
-                   return std::ranges::find(here, name) != here.end();
-                 });
-    if (meant && !path.empty()) append(cgroup.directory, "/", path);
+    return std::ranges::find(here, name) != here.end();
+  };
+  for (auto name : names) {
+    if (std::ranges::any_of(cgroups, [&](const auto& cgroup) { return has(cgroup, name); }))
+      continue;
+    return refuse_cgroup(choice, cat("unknown controller ", name, " in --cgroup"));
   }
-  return out;
+  for (auto& cgroup : cgroups) {
+    bool meant =
+        names.empty() || std::ranges::any_of(names, [&](auto name) { return has(cgroup, name); });
+    if (!meant || path.empty()) continue;
+    append(cgroup.directory, "/", path);
+    if (sys::faccessat(sys::kCwd, cgroup.directory.c_str(), F_OK)) continue;
+    return std::unexpected(
+        Error(Errno{ENOENT})
+            .doing("adding pid of the process to cgroups: ", cgroup.directory, "/cgroup.procs")
+            .step("cgroup")
+            .code("cgroup.join"));
+  }
+  return {};
 }
 
 Result<> check_terminal(const ExecOptions& options, bool terminal) {
@@ -138,8 +158,14 @@ Result<> make_plan(Context& context, Container& container, const ExecOptions& op
   plan_options.no_new_keyring = options.no_new_keyring;
   plan_options.seccomp_receiver = options.seccomp_receiver;
   auto host = TRY(context.executor.host_facts(false));
-  exec.process = TRY(plan::compile_process(spec, process, host, plan_options));
-  exec.request.cgroups = TRY(chosen_cgroups(container.state.cgroups, options.cgroup));
+  // What the container's own process cannot have was said at create; probes would repeat it.
+  plan::Strings notices;
+  exec.process = TRY(plan::compile_process(spec, process, host, plan_options, &notices));
+  if (context.warn && !options.capabilities.empty()) {
+    for (const auto& notice : notices) context.warn(notice);
+  }
+  exec.request.cgroups = container.state.cgroups;
+  for (const auto& choice : options.cgroups) TRY(choose_cgroup(choice, exec.request.cgroups));
   const auto& seccomp = exec.process.seccomp;
   if (seccomp.has_listener()) {
     exec.seccomp_agent =
@@ -178,6 +204,12 @@ Result<plan::ProcessHandle> execute(Context& context, const ExecOptions& options
   return process;
 }
 
+Result<> tell_caller(const ExecOptions& options, const plan::ProcessHandle& process) {
+  if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file, process.pid));
+  if (options.pidfd_socket.empty()) return {};
+  return send_to_socket(options.pidfd_socket, "pidfd", process.pidfd);
+}
+
 }  // namespace
 
 // Takes no lock: probes of a container run beside each other, and nothing of ours changes.
@@ -196,9 +228,11 @@ Result<ExecResult> exec(Context& context, std::string_view id, const ExecOptions
   fault_point(context, "exec", "execute");
   auto process = TRY(execute(context, options, exec, container.state, container.status));
   fault_point(context, "exec", "pid-file");
-  if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file, process.pid));
-  if (!options.pidfd_socket.empty()) {
-    TRY(send_to_socket(options.pidfd_socket, "pidfd", process.pidfd));
+  if (auto told = tell_caller(options, process); !told) {
+    // Nobody knows of it: it ends, and no zombie keeps the container's pid namespace.
+    (void)sys::pidfd_send_signal(process.pidfd, SIGKILL);
+    (void)sys::wait_pid(process.pid);
+    return std::unexpected(std::move(told).error());
   }
   fault_point(context, "exec", "done");
   ExecResult result{process.pid, {}};

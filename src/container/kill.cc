@@ -25,22 +25,28 @@ bool signal_can_be_sent(Status status) {
 // while a start waits for a hook.
 Result<> kill(Context& context, std::string_view id, int signal, bool all) {
   auto container = TRY(look_at(context, id));
+  const auto& cgroups = container.state.cgroups;
   if (!signal_can_be_sent(container.status)) {
-    if (!all) return std::unexpected(not_running(id));
     // What init left behind, when it had no pid namespace of its own.
-    if (container.state.cgroups.empty()) return {};
-    (void)context.executor.kill_all(container.state.cgroups, signal);
+    bool left = signal == SIGKILL && !cgroups.empty() &&
+                !context.executor.processes(cgroups).value_or(std::vector<int>()).empty();
+    if (!all && !left) return std::unexpected(not_running(id));
+    if (!cgroups.empty()) (void)context.executor.kill_all(cgroups, signal);
     return {};
   }
-  if (all && !container.state.cgroups.empty()) {
-    TRY(context.executor.kill_all(container.state.cgroups, signal));
-  } else {
+  // The end of an init of a pid namespace ends all in it; others would leave theirs behind.
+  bool leaves_others = signal == SIGKILL && !is_namespace_init(container.state.init.pid);
+  if ((all || leaves_others) && !cgroups.empty()) {
+    TRY(context.executor.kill_all(cgroups, signal));
+  }
+  if (!all || cgroups.empty()) {
     auto sent = sys::pidfd_send_signal(container.init, signal);
-    if (!sent && sent.error().value == ESRCH) {
+    bool gone = !sent && sent.error().value == ESRCH;
+    if (gone && !leaves_others) {
       return std::unexpected(
           wrong_state(ESRCH, "os: process already finished").doing("container ", quoted(id)));
     }
-    if (!sent)
+    if (!sent && !gone)
       return std::unexpected(Error(sent.error()).doing("signal pid ", container.state.init.pid));
   }
   // A v1 freezer keeps even SIGKILL from a frozen process.

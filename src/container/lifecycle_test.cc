@@ -93,7 +93,8 @@ TEST_F(LifecycleTest, RefusesWhatDoesNotFitTheStatus) {
   EXPECT_THAT(message(kill(world_.context, "web", SIGTERM)), HasSubstr("container not running"));
   EXPECT_TRUE(kill(world_.context, "web", SIGTERM, true));
   EXPECT_THAT(message(pause(world_.context, "web")), HasSubstr("container not running"));
-  EXPECT_THAT(message(processes(world_.context, "web")), HasSubstr("container not running"));
+  auto left = processes(world_.context, "web");
+  EXPECT_TRUE(left) << "engines ask after the end";
   ExecOptions command;
   command.args = {"true"};
   EXPECT_THAT(message(exec(world_.context, "web", command)),

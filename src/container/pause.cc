@@ -19,6 +19,10 @@ Result<> pause(Context& context, std::string_view id) {
   auto container = TRY(open_for_change(context, id));
   if (container.status == Status::kPaused) return refuse(id, "container paused");
   if (container.status == Status::kStopped) return refuse(id, "container not running");
+  if (container.status == Status::kCreated && !container.state.paused_early) {
+    container.state.paused_early = true;
+    TRY(save(container));
+  }
   auto frozen = context.executor.freeze(container.state.cgroups, kFreezeTimeoutMs);
   // Half-frozen is worse than running.
   if (!frozen) (void)context.executor.thaw(container.state.cgroups, kFreezeTimeoutMs);

@@ -77,6 +77,24 @@ std::optional<Fd> find_process(const ProcessId& process, const std::string& boot
   return std::move(*pidfd);
 }
 
+namespace {
+
+bool names_a_namespace_init(std::string_view nspid) {
+  return nspid.find('\t') != nspid.npos && nspid.ends_with("\t1");
+}
+
+}  // namespace
+
+bool is_namespace_init(int pid) {
+  auto text = sys::read_file(sys::kCwd, cat("/proc/", pid, "/status").c_str());
+  if (!text) return true;
+  for (auto line : split(*text, '\n')) {
+    auto [name, rest] = split_once(line, ':');
+    if (name == "NSpid") return names_a_namespace_init(trim(rest));
+  }
+  return true;
+}
+
 bool init_drops(int pid, int signal) {
   switch (signal) {
     case SIGHUP:
@@ -95,7 +113,7 @@ bool init_drops(int pid, int signal) {
   for (auto line : split(*text, '\n')) {
     auto [name, rest] = split_once(line, ':');
     auto value = trim(rest);
-    if (name == "NSpid") init = value.find('\t') != value.npos && value.ends_with("\t1");
+    if (name == "NSpid") init = names_a_namespace_init(value);
     if (name == "SigBlk" || name == "SigIgn" || name == "SigCgt") {
       taken |= parse_number<std::uint64_t>(value, 16).value_or(~std::uint64_t{0});
     }

@@ -17,6 +17,9 @@ Result<ProcessId> own_process();
 // pid, and noted on this boot of the machine.
 std::optional<Fd> find_process(const ProcessId& process, const std::string& boot_id);
 
+// Whether the process is the first one of a pid namespace below ours. True when it is gone.
+bool is_namespace_init(int pid);
+
 // True when the kernel drops `signal` because the process is the init of its pid namespace and left
 // the signal at its default, which would end any other process (pid_namespaces(7)).
 bool init_drops(int pid, int signal);

@@ -45,7 +45,7 @@ Result<std::vector<ListEntry>> list(Context& context) {
     auto snapshot = query(context, name);
     if (snapshot) {
       entries.push_back({std::move(name), std::move(*snapshot), {}});
-    } else if (snapshot.error().code() != "container.missing") {
+    } else if (snapshot.error().code() != "container.missing" && !snapshot.error().is(ENOTDIR)) {
       entries.push_back({std::move(name), std::nullopt, snapshot.error().message()});
     }
   }
@@ -68,7 +68,9 @@ std::string state_json(const Snapshot& snapshot, std::string_view indent) {
 }
 
 Result<std::vector<int>> processes(Context& context, std::string_view id) {
-  auto container = TRY(look_at_living(context, id));
+  auto container = TRY(look_at(context, id));
+  // A stopped one has none, or those that its init left behind in a pid namespace of others.
+  if (container.state.cgroups.empty()) return std::vector<int>();
   return context.executor.processes(container.state.cgroups);
 }
 

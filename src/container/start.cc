@@ -19,9 +19,11 @@ Result<> check_startable(const Container& container) {
     case Status::kCreated: return {};
     case Status::kStopped:
       return std::unexpected(wrong_state(EBUSY, "cannot start a container that has stopped"));
+    case Status::kPaused:
+      return std::unexpected(wrong_state(EBUSY, "cannot start a container in the paused state")
+                                 .cure("resume it first"));
     case Status::kCreating:
-    case Status::kRunning:
-    case Status::kPaused: break;
+    case Status::kRunning: break;
   }
   return std::unexpected(wrong_state(EBUSY, "cannot start an already running container"));
 }

@@ -199,6 +199,7 @@ constexpr Field<State> kStateFields[] = {
     field<&State::layers_fd>("layersFd"),
     field<&State::layers_holder>("layersHolder"),
     field<&State::layers>("layers"),
+    field<&State::paused_early>("pausedEarly"),
     field<&State::hooks_begun>("hooksBegun"),
     field<&State::seccomp_agent>("seccompAgent"),
     field<&State::seccomp_metadata>("seccompMetadata"),
@@ -243,6 +244,7 @@ std::string to_json(const State& state) {
   json.field("logLimit", state.log_limit).field("layersFd", state.layers_fd);
   write(json, "layersHolder", state.layers_holder);
   write(json, "layers", state.layers);
+  write_bool(json, "pausedEarly", state.paused_early);
   write_bool(json, "hooksBegun", state.hooks_begun);
   if (!state.seccomp_agent.empty()) {
     json.field("seccompAgent", state.seccomp_agent);

@@ -80,7 +80,8 @@ struct State {
   int layers_fd = -1;  // number of the layers' directory in `layers_holder`
   ProcessId layers_holder;
   std::vector<Layer> layers;
-  bool hooks_begun = false;  // a hook ran: poststop hooks are due at the end
+  bool paused_early = false;  // frozen before it was started; `start` is to be refused
+  bool hooks_begun = false;   // a hook ran: poststop hooks are due at the end
   // Agent that gets the listener of init's seccomp filter; empty: none.
   std::string seccomp_agent, seccomp_metadata;
 };

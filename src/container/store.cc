@@ -107,6 +107,11 @@ Result<> check_id(std::string_view id) {
   bool good = !id.empty() && id.size() <= kMaxId && id != "." && id != ".." &&
               std::ranges::all_of(id, is_id_character);
   if (good) return {};
+  if (id.empty()) {
+    return std::unexpected(Error::with_cause(EINVAL, "container id cannot be empty")
+                               .code("container.id")
+                               .cure("name the container"));
+  }
   return std::unexpected(Error::with_cause(EINVAL, "invalid container ID format")
                              .doing("container ", quoted(id))
                              .cure("use letters, digits and _ + . - only, at most 255 of them")

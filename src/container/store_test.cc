@@ -19,7 +19,8 @@ using ::testing::IsEmpty;
 TEST(Ids, FollowTheRulesOfEngines) {
   for (auto id : {"a", "A-b_c+d.e", "..a", "0123456789abcdef"}) EXPECT_TRUE(check_id(id)) << id;
   EXPECT_TRUE(check_id(std::string(255, 'x')));
-  for (auto id : {"", ".", "..", "a/b", "a b", "ä", "~new", "a\n"}) {
+  EXPECT_THAT(check_id("").error().message(), HasSubstr("container id cannot be empty"));
+  for (auto id : {".", "..", "a/b", "a b", "ä", "~new", "a\n"}) {
     auto checked = check_id(id);
     ASSERT_FALSE(checked) << id;
     EXPECT_THAT(checked.error().message(), HasSubstr("invalid container ID format"));

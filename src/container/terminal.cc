@@ -26,6 +26,8 @@ bool write_some(FdRef fd, std::string& data, std::size_t limit) {
 }  // namespace
 
 void take_window_size(const plan::Stdio& stdio, plan::ProcessPlan& process) {
+  // Who reads a file or a pipe wants lines as the program wrote them.
+  process.console_keeps_newlines = !sys::is_terminal(FdRef(stdio.out >= 0 ? stdio.out : 1));
   if (process.console_rows != 0 || process.console_columns != 0) return;
   for (int number : {stdio.in >= 0 ? stdio.in : 0, stdio.out >= 0 ? stdio.out : 1}) {
     auto size = sys::window_size(FdRef(number));

@@ -133,8 +133,15 @@ Error mount_error(const ChildReport& report, const plan::Plan& plan) {
   } else if (report.operation != Operation::kNone && report.operation != Operation::kMount) {
     append(doing, ": ", operation_name(report.operation));
   }
+  // A link there could lead the masks and read-only paths below astray.
+  bool linked = report.operation == Operation::kResolveTarget &&
+                (report.error == ELOOP || report.error == ENOTDIR) &&
+                (step.type == "proc" || step.type == "sysfs");
   Error error =
-      report.log[0] != '\0'
+      linked ? Error::with_cause(report.error,
+                                 cat(quoted(step.type), " must be mounted on ordinary directory: ",
+                                     errno_text(report.error)))
+      : report.log[0] != '\0'
           ? Error::with_cause(report.error, cat(report.log, " (", errno_text(report.error), ")"))
           : Error(Errno{report.error});
   auto cure = mount_cure(report, step);
@@ -183,6 +190,9 @@ struct StepCure {
 };
 
 constexpr StepCure kStepCures[] = {
+    {ChildStep::kScheduling, EPERM,
+     "without CAP_SYS_NICE none but the idle policies are ours; process scheduler can't be used "
+     "together with AllowedCPUs (linux.resources.cpu.cpus) when it is SCHED_DEADLINE"},
     {ChildStep::kLimits, EPERM, "a hard limit above the caller's own needs CAP_SYS_RESOURCE"},
     {ChildStep::kWorkingDirectory, 0,
      "process.cwd must be a directory inside the root file system"},
@@ -333,7 +343,7 @@ Error launch_error(const LaunchReport& report, const std::string& program) {
   switch (report.step) {
     case LaunchStep::kExec: return exec_error(report, program).step("exec");
     case LaunchStep::kHook: {
-      std::string doing = cat("startContainer hook ", report.hook);
+      std::string doing = cat("error running startContainer hook #", report.hook);
       if (report.error >= 0) return Error(Errno{report.error}).doing(doing).step("hooks");
       return Error::with_cause(ECANCELED, wait_text(-report.error - 1))
           .doing(doing)

@@ -47,6 +47,11 @@ ErrnoOr<> open_pty(ChildContext& context) {
     size.ws_col = process.console_columns;
     TRY(sys::set_window_size(master, size));
   }
+  if (process.console_keeps_newlines) {
+    auto mode = TRY(sys::terminal_mode(slave));
+    mode.output &= ~static_cast<std::uint32_t>(ONLCR);
+    TRY(sys::set_terminal_mode(slave, mode));
+  }
   // The program must be able to reopen its terminal; group tty (5) and mode are devpts' own.
   (void)sys::fchownat(slave, "", process.uid, static_cast<std::uint32_t>(-1), AT_EMPTY_PATH);
   TRY(hand_over(context, master));

@@ -119,8 +119,12 @@ CapabilityPlan plan_capabilities(const spec::Capabilities* wanted, std::uint64_t
   // (capabilities(7)).
   restrict_set(plan.effective, plan.permitted, "effective", "not permitted", notices);
   restrict_set(plan.inheritable, plan.bounding, "inheritable", "not in the bounding set", notices);
-  restrict_set(plan.ambient, plan.permitted & plan.inheritable, "ambient",
-               "not both permitted and inheritable", notices);
+  std::uint64_t raisable = plan.permitted & plan.inheritable;
+  if (std::uint64_t lost = plan.ambient & ~raisable; lost != 0) {
+    notices.push_back(cat("process.capabilities.ambient: can't raise ambient capability ",
+                          capability_names(lost), ": not both permitted and inheritable"));
+  }
+  plan.ambient &= raisable;
   return plan;
 }
 

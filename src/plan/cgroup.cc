@@ -193,6 +193,7 @@ Result<> add_unified(const Input& in, CgroupPlan& plan) {
       why = "must be in the form CONTROLLER.PARAMETER";
     else if (is_known_v2_controller(controller) && find_v2(plan, controller) == nullptr) {
       why = cat("can't be set: controller ", quoted(controller), " not available");
+      if (in.host.cgroup.mode != CgroupMode::kV2) why += " (invalid configuration for cgroup v1)";
     }
     if (!why.empty()) {
       return std::unexpected(invalid(cat("unified resource ", quoted(key), ' ', why))

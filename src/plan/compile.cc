@@ -66,10 +66,12 @@ Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host,
 }
 
 Result<ProcessPlan> compile_process(const spec::ContainerSpec& spec, const spec::Process& process,
-                                    const HostFacts& host, const Options& options) {
-  Strings notices;
+                                    const HostFacts& host, const Options& options,
+                                    Strings* notices) {
+  Strings unheard;
   const spec::Linux empty;
-  const Input in{spec, linux_of(spec, empty), host, options, notices};
+  const Input in{spec, linux_of(spec, empty), host, options,
+                 notices == nullptr ? unheard : *notices};
   const NamespacePlan namespaces = TRY(plan_namespaces(in));
   return plan_process(in, process, namespaces);
 }

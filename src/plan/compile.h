@@ -26,8 +26,10 @@ struct Options {
 Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host,
                      const Options& options);
 
-// The process part alone, for exec into a running container.
+// The process part alone, for exec into a running container. `notices`, when given, takes what is
+// worth saying.
 Result<ProcessPlan> compile_process(const spec::ContainerSpec& spec, const spec::Process& process,
-                                    const HostFacts& host, const Options& options);
+                                    const HostFacts& host, const Options& options,
+                                    Strings* notices = nullptr);
 
 }  // namespace caisson::plan

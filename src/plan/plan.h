@@ -253,6 +253,7 @@ struct ProcessPlan {
   std::vector<std::uint64_t> cpus_initial, cpus_final;
   bool terminal = false;
   std::uint16_t console_rows = 0, console_columns = 0;
+  bool console_keeps_newlines = false;  // "\n" does not leave as "\r\n": no terminal shows it
   bool new_session_keyring = true;
   std::string keyring_name;
   SeccompPlan seccomp;

@@ -169,11 +169,17 @@ static Result<> read_page_size(JsonReader& json, HugepageLimit& out) {
 
 static Result<> read_value(JsonReader& json, HugepageLimit& out) {
   static constexpr Field<HugepageLimit> kFields[] = {
-      {"pageSize", read_page_size, true},
+      {"pageSize", read_page_size},
+      // Go reads any case, and this one is met in the wild.
+      {"pagesize", read_page_size},
       required_field<&HugepageLimit::limit>("limit"),
   };
   out = {};
-  return read_fields(json, out, kFields);
+  TRY(read_fields(json, out, kFields));
+  if (out.page_size.empty()) {
+    return std::unexpected(missing_field(json, "pageSize"));
+  }
+  return {};
 }
 
 static Result<> read_value(JsonReader& json, NetworkPriority& out) {

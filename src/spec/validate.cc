@@ -38,16 +38,12 @@ Result<> check_rlimits(const std::vector<Rlimit>& rlimits, const Place& place) {
   return {};
 }
 
-// sched_setattr(2): each policy has fields of its own.
+// sched_setattr(2): each policy has fields of its own. A nice value beside a policy that has none
+// is what other runtimes take, and the kernel ignores it.
 Result<> check_scheduler(const Scheduler& scheduler, const Place& place) {
   const auto& policy = scheduler.policy;
-  const bool fair = policy == "SCHED_OTHER" || policy == "SCHED_BATCH";
   const bool realtime = policy == "SCHED_FIFO" || policy == "SCHED_RR";
   const bool deadline = policy == "SCHED_DEADLINE";
-  if (scheduler.nice != 0 && !fair) {
-    return (place / "nice")
-        .refuse("only SCHED_OTHER and SCHED_BATCH take a nice value, not ", policy);
-  }
   if (scheduler.priority != 0 && !realtime) {
     return (place / "priority")
         .refuse("only SCHED_FIFO and SCHED_RR take a priority, not ", policy);

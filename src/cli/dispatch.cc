@@ -215,8 +215,7 @@ int dispatch(std::span<const std::string_view> words, ExecutorFactory make_execu
   if (status) return *status;
   Error error = std::move(status).error();
   if (context.face == Face::kPeople) error = with_general_cure(std::move(error));
-  bool of_command =
-      context.face == Face::kEngine && context.command != nullptr && !context.misused;
+  bool of_command = context.face == Face::kEngine && context.command != nullptr && !context.misused;
   context.reporter.failure(error, of_command ? context.command->name : std::string_view());
   if (context.failure_status != 0) return context.failure_status;
   bool special = context.command != nullptr && context.command->failure_status != 0;

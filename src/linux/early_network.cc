@@ -24,28 +24,38 @@ constexpr std::size_t kMemory = 16 * 1024;  // stack and Shared
 
 constexpr int kTimeoutMs = 60'000;  // others may hold the kernel's lock of all networks
 
-constexpr std::int32_t kPending = -1;
-constexpr std::int32_t kFailed = -2;
+enum Progress : std::uint32_t { kPending, kMade, kFailed, kTaken };
 
 }  // namespace
 
-// At the foot of the process's stack; `namespace_fd` is what the kernel wakes us by.
+// At the foot of the process's stack.
 struct EarlyNetwork::Shared {
-  std::atomic<std::int32_t> namespace_fd{kPending};
+  std::atomic<std::uint32_t> progress{kPending};
+  int parent = sys::getpid();
+
+  void set(Progress value) {
+    progress.store(value, std::memory_order_release);
+    sys::raw(SYS_futex, &progress, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr, 0);
+  }
+  void wait_while(Progress value, const timespec* at_most) {
+    sys::raw(SYS_futex, &progress, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, value, at_most, nullptr, 0);
+  }
+  Progress get() const { return static_cast<Progress>(progress.load(std::memory_order_acquire)); }
 };
 
-// The process shares our memory and our descriptors, so that what it opens is ours.
+// The process shares our memory but not our descriptors: it would share the locks on our files, and
+// keep them when we are killed. The namespace is taken from it while it waits.
 void EarlyNetwork::make(void* argument) {
   auto& shared = *static_cast<Shared*>(argument);
-  auto made = []() -> ErrnoOr<Fd> {
+  auto made = [&shared]() -> ErrnoOr<> {
     TRY(sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+    // Killed before that.
+    if (sys::raw(SYS_getppid) != shared.parent) sys::exit_process(0);
     TRY(sys::unshare(CLONE_NEWNET));
-    TRY(bring_loopback_up());
-    return sys::openat(sys::kCwd, "/proc/thread-self/ns/net", O_RDONLY);
+    return bring_loopback_up();
   }();
-  shared.namespace_fd.store(made ? made->release() : kFailed, std::memory_order_release);
-  sys::raw(SYS_futex, &shared.namespace_fd, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, nullptr, nullptr,
-           0);
+  shared.set(made ? kMade : kFailed);
+  while (shared.get() == kMade) shared.wait_while(kMade, nullptr);
   sys::exit_process(0);
 }
 
@@ -56,7 +66,7 @@ EarlyNetwork::EarlyNetwork() {
   if (!mapped) return;
   shared_ = new (reinterpret_cast<void*>(*mapped)) Shared();
   clone_args args{};
-  args.flags = CLONE_VM | CLONE_FILES;
+  args.flags = CLONE_VM;
   args.stack = static_cast<std::uintptr_t>(*mapped);
   args.stack_size = kMemory;
   pid_ = sys::clone_sharing_memory(args, make, shared_).value_or(0);
@@ -65,15 +75,18 @@ EarlyNetwork::EarlyNetwork() {
 Fd EarlyNetwork::take() {
   if (pid_ == 0) return {};
   auto deadline = Deadline::in_ms(kTimeoutMs);
-  timespec pause{0, 50'000'000};
-  std::int32_t fd;
-  while ((fd = shared_->namespace_fd.load(std::memory_order_acquire)) == kPending) {
-    sys::raw(SYS_futex, &shared_->namespace_fd, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, kPending, &pause,
-             nullptr, 0);
-    if (ended(WNOHANG) || deadline.passed()) return {};
+  const timespec pause{0, 50'000'000};
+  while (shared_->get() == kPending) {
+    shared_->wait_while(kPending, &pause);
+    if (shared_->get() == kPending && (ended(WNOHANG) || deadline.passed())) return {};
   }
-  shared_->namespace_fd.store(kFailed, std::memory_order_relaxed);
-  return fd >= 0 ? Fd(fd) : Fd();
+  Fd taken;
+  if (shared_->get() == kMade) {
+    auto opened = sys::openat(sys::kCwd, cat("/proc/", pid_, "/ns/net").c_str(), O_RDONLY);
+    if (opened) taken = std::move(*opened);
+  }
+  shared_->set(kTaken);
+  return taken;
 }
 
 // Collects the process; false: it still runs.

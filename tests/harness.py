@@ -29,6 +29,8 @@ NOBODY = 65534
 
 PR_SET_CHILD_SUBREAPER = 36
 _counter = itertools.count(1)
+# Children that a class of tests keeps from one test to the next, as the daemon that all of them talk to.
+lasting = set()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -93,7 +95,7 @@ def children():
         except OSError:
             continue
         state, parent = text[text.rindex(")") + 2:].split()[:2]
-        if int(parent) == os.getpid():
+        if int(parent) == os.getpid() and int(pid) not in lasting:
             name = text[text.index("(") + 1:text.rindex(")")]
             found[int(pid)] = f"{pid} ({name}, state {state}): {command[:200]}"
     return found
@@ -185,6 +187,34 @@ _DEFAULT_CONFIG = {
 V2_VIEW = ('mount --make-rprivate / && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"')
 
 
+def new_name():
+    return f"ct-{os.getpid()}-{next(_counter)}"
+
+
+def adopt_orphans():
+    """Orphans of whatever this process starts become its children, and so can be seen."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def unmount_below(folder):
+    for line in reversed(mountinfo()):
+        point = line.split()[4].encode().decode("unicode_escape")
+        if point.startswith(folder + "/"):
+            run(["umount", "-l", point])
+
+
+def remove_cgroups(word):
+    for path in sorted(cgroup_directories(word), key=len, reverse=True):
+        try:
+            os.rmdir(path)
+        except OSError:
+            pass
+
+
+def remove_folder(path):
+    shutil.rmtree(path, onerror=_make_removable)
+
+
 class TestCase(unittest.TestCase):
     """One test with its own folder (self.dir), name (self.name, "ct-PID-N") and state folder
     (self.state). When it ends, whatever it started must be gone: assert_no_leaks runs after its last
@@ -198,9 +228,8 @@ class TestCase(unittest.TestCase):
             raise AssertionError(f"CAISSON={CAISSON!r} is not a program; run ./dev test e2e")
 
     def setUp(self):
-        # Orphans of whatever the test starts become children of this process, and so can be seen.
-        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        self.name = f"ct-{os.getpid()}-{next(_counter)}"
+        adopt_orphans()
+        self.name = new_name()
         # Not in /tmp: a view of this machine has an empty one of its own.
         self.dir = os.path.join("/var/tmp", self.name)
         os.mkdir(self.dir)
@@ -359,16 +388,9 @@ class TestCase(unittest.TestCase):
             except ProcessLookupError:
                 pass
         wait_until(lambda: self._reap() or not children(), "killed processes are gone", 5)
-        for line in reversed(mountinfo()):
-            point = line.split()[4].encode().decode("unicode_escape")
-            if point.startswith(self.dir + "/"):
-                run(["umount", "-l", point])
-        for path in sorted(cgroup_directories(self.name), key=len, reverse=True):
-            try:
-                os.rmdir(path)
-            except OSError:
-                pass
-        shutil.rmtree(self.dir, onerror=_make_removable)
+        unmount_below(self.dir)
+        remove_cgroups(self.name)
+        remove_folder(self.dir)
 
 
 def _make_removable(remove, path, _):

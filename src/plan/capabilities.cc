@@ -120,7 +120,9 @@ CapabilityPlan plan_capabilities(const spec::Capabilities* wanted, std::uint64_t
   restrict_set(plan.effective, plan.permitted, "effective", "not permitted", notices);
   restrict_set(plan.inheritable, plan.bounding, "inheritable", "not in the bounding set", notices);
   std::uint64_t raisable = plan.permitted & plan.inheritable;
-  if (std::uint64_t lost = plan.ambient & ~raisable; lost != 0) {
+  // Engines leave the inheritable set empty (CVE-2022-29162) and fill the ambient one all the same.
+  std::uint64_t lost = plan.ambient & ~raisable;
+  if (lost != 0 && !wanted->inheritable.empty()) {
     notices.push_back(cat("process.capabilities.ambient: can't raise ambient capability ",
                           capability_names(lost), ": not both permitted and inheritable"));
   }

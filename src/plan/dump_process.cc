@@ -77,6 +77,7 @@ void dump_seccomp(const SeccompPlan& plan, NodeBuilder& fields) {
   NodeBuilder seccomp(fields.map("seccomp"));
   seccomp.number("instructions", plan.program.size());
   seccomp.number("flags", plan.filter_flags);
+  if (!plan.unknown_syscalls.empty()) seccomp.texts("unknownSyscalls", plan.unknown_syscalls);
   seccomp.text("listenerPath", plan.listener_path);
 }
 

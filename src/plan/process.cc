@@ -152,12 +152,9 @@ Result<SeccompPlan> plan_seccomp(const Input& in) {
     completed.listener_path = receiver;
   }
   const bool as_is = receiver == seccomp.listener_path;
-  SeccompPlan plan = TRY(compile_seccomp(as_is ? seccomp : completed, native_arch()));
-  if (!plan.unknown_syscalls.empty()) {
-    in.notices.push_back(cat("linux.seccomp: unknown system calls are skipped: ",
-                             join(plan.unknown_syscalls, ", ")));
-  }
-  return plan;
+  // Profiles name system calls of all kernels and architectures: what is unknown is shown by
+  // `explain`, and not told at every start.
+  return compile_seccomp(as_is ? seccomp : completed, native_arch());
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include "base/text.h"
 #include "cli/bundle.h"
 #include "cli/commands.h"
-#include "cli/oci.h"
 #include "cli/session.h"
 #include "spec/validate.h"
 
@@ -62,8 +61,6 @@ Result<> read_request(const Context& context, const Arguments& arguments, Reques
   out.bundle = TRY(read_bundle(std::string(arguments.value_or("bundle", "")),
                                std::string(arguments.value_or("config", ""))));
   TRY(spec::validate(out.bundle.spec));
-  auto& os = out.bundle.spec.linux_part;
-  if (context.systemd_cgroup && os) os->cgroups_path = TRY(cgroup_of_slice(os->cgroups_path));
   auto& options = out.options;
   options.id = arguments.operands()[0];
   options.bundle = out.bundle.path;
@@ -78,6 +75,7 @@ Result<> read_request(const Context& context, const Arguments& arguments, Reques
   }
   options.no_pivot = arguments.flag("no-pivot");
   options.no_cgroups = context.no_cgroups;
+  options.systemd_scope = context.systemd_cgroup;
   options.no_new_keyring = arguments.flag("no-new-keyring");
   return {};
 }

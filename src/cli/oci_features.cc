@@ -51,8 +51,8 @@ void write_linux(formats::JsonWriter& json) {
   json.field("namespaces",
              Words{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"});
   json.field("capabilities", supported_capabilities());
-  json.key("cgroup").begin_object().field("v1", true).field("v2", true).field("systemd", false);
-  json.field("systemdUser", false).field("rdma", true).end_object();
+  json.key("cgroup").begin_object().field("v1", true).field("v2", true).field("systemd", true);
+  json.field("systemdUser", true).field("rdma", true).end_object();
   write_seccomp(json);
   write_switch(json, "apparmor", true);
   write_switch(json, "selinux", true);

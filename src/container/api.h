@@ -69,6 +69,7 @@ struct CreateOptions {
   int preserve_fds = 0;        // descriptors 3..2+n go into the container
   bool no_pivot = false;
   bool no_cgroups = false;
+  bool systemd_scope = false;  // cgroupsPath names a unit of systemd, see plan::Options
   bool no_new_keyring = false;
   std::string cgroup_parent;        // see plan::Options
   std::string default_cgroup_name;  // empty: the id

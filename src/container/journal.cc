@@ -20,6 +20,7 @@ constexpr KindName kKindNames[] = {
     {plan::Undo::Kind::kUnlink, "unlink"},
     {plan::Undo::Kind::kRemoveDirectory, "remove-directory"},
     {plan::Undo::Kind::kUnmount, "unmount"},
+    {plan::Undo::Kind::kStopUnit, "stop-unit"},
 };
 
 void append_escaped(std::string& out, std::string_view text) {

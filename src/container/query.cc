@@ -60,6 +60,7 @@ std::string state_json(const Snapshot& snapshot, std::string_view indent) {
   json.field("ociVersion", kOciVersion).field("id", state.id).field("pid", snapshot.pid());
   json.field("status", status_name(snapshot.status)).field("bundle", state.bundle);
   json.field("rootfs", state.rootfs).field("created", rfc3339(state.created));
+  if (!state.systemd_scope.empty()) json.field("systemd-scope", state.systemd_scope);
   json.key("annotations").begin_object();
   for (const auto& [key, value] : state.annotations) json.field(key, value);
   json.end_object();

@@ -82,6 +82,7 @@ Result<> make_plan(Start& start) {
   plan_options.id = options.id;
   plan_options.no_pivot = options.no_pivot;
   plan_options.no_cgroups = options.no_cgroups;
+  plan_options.systemd_scope = options.systemd_scope;
   plan_options.no_new_keyring = options.no_new_keyring;
   plan_options.rootless = start.context.rootless;
   plan_options.cgroup_parent = options.cgroup_parent;
@@ -114,6 +115,7 @@ State first_state(const Start& start) {
   state.rootfs = on_machine_view(start) ? "/" : start.plan.mounts.root.path;
   state.created = realtime_ns();
   state.annotations = start.plan.annotations;
+  if (start.plan.cgroup.scope) state.systemd_scope = start.plan.cgroup.scope->unit;
   state.labels = start.options.labels;
   state.owner = start.host.uid;
   state.wall = start.options.wall;

@@ -202,6 +202,7 @@ constexpr Field<State> kStateFields[] = {
     field<&State::paused_early>("pausedEarly"),
     field<&State::hooks_begun>("hooksBegun"),
     field<&State::seccomp_agent>("seccompAgent"),
+    field<&State::systemd_scope>("systemdScope"),
     field<&State::seccomp_metadata>("seccompMetadata"),
 };
 
@@ -246,6 +247,7 @@ std::string to_json(const State& state) {
   write(json, "layers", state.layers);
   write_bool(json, "pausedEarly", state.paused_early);
   write_bool(json, "hooksBegun", state.hooks_begun);
+  if (!state.systemd_scope.empty()) json.field("systemdScope", state.systemd_scope);
   if (!state.seccomp_agent.empty()) {
     json.field("seccompAgent", state.seccomp_agent);
     json.field("seccompMetadata", state.seccomp_metadata);

@@ -68,7 +68,8 @@ struct State {
   std::map<std::string, std::string> labels;  // for people; not part of the OCI state
   std::uint32_t owner = 0;                    // uid
   plan::CgroupLocations cgroups;
-  std::string wall;  // "namespaces"
+  std::string systemd_scope;  // unit that is its cgroup; empty: none
+  std::string wall;           // "namespaces"
   std::vector<std::string> command;
   bool terminal = false;
   bool remove_on_exit = false;

@@ -303,6 +303,32 @@ Result<> make_cgroups(const plan::CgroupPlan& plan, Hierarchies hierarchies, pla
   return built;
 }
 
+Result<> make_scope_cgroups(const plan::CgroupPlan& plan, int pid, plan::UndoLog& undo,
+                            CgroupSet& set) {
+  Targets targets;
+  std::vector<plan::Undo> undos;
+  targets.reserve(plan.directories.size());
+  for (const auto& step : plan.directories) {
+    Target& target = targets.emplace_back();
+    target.step = &step;
+    target.path = cat(step.mount_point, step.path);
+    target.existed = sys::faccessat(sys::kCwd, target.path.c_str(), F_OK).has_value();
+    undos.push_back({plan::Undo::Kind::kRemoveCgroup, target.path});
+  }
+  TRY(undo.record(undos));
+  auto built = build(targets, set);
+  if (!built) {
+    take_back(targets);
+    return built;
+  }
+  for (std::size_t i = 0; i < set.locations.size(); ++i) {
+    if (set.locations[i].v2) continue;
+    TRY_CTX(write_control(set.locations[i].directory, "cgroup.procs", cat(pid)), "move init to ",
+            set.locations[i].directory);
+  }
+  return {};
+}
+
 Result<> limit_cgroups(const plan::CgroupPlan& plan, const CgroupSet& set) {
   if (plan.directories.empty()) return {};
   for (std::size_t i = 0; i < set.locations.size(); ++i) {

@@ -43,6 +43,11 @@ enum class Hierarchies { kAll, kUnified, kV1 };
 Result<> make_cgroups(const plan::CgroupPlan& plan, Hierarchies hierarchies, plan::UndoLog& undo,
                       CgroupSet& set);
 
+// The same for a scope of systemd in which `pid` is already: the directories of its hierarchies are
+// there, the others are made and the process is put into them. All are removed with the container.
+Result<> make_scope_cgroups(const plan::CgroupPlan& plan, int pid, plan::UndoLog& undo,
+                            CgroupSet& set);
+
 // Applies the plan's limits, or its device rules, to what make_cgroups() made. A process may have
 // joined already (that is how a start overlaps the two), but must not run foreign code before.
 Result<> limit_cgroups(const plan::CgroupPlan& plan, const CgroupSet& set);

@@ -125,6 +125,7 @@ struct ChildContext {
   bool want_layers = false;
   bool end_with_parent = false;      // not only while we build, but as long as the program runs
   int devices_task_fd = -1;          // v1 devices: joined last, see CgroupSet
+  bool await_scope = false;          // the parent puts us into a scope of systemd when told
   bool await_device_rules = false;   // v1 devices joined first: the parent limits them when told
   std::vector<int> cgroup_task_fds;  // v1: opened "tasks" files
   bool await_joins = false;          // the parent sends a JoinMessage
@@ -133,7 +134,6 @@ struct ChildContext {
   // Set when the namespaces are entered by an intermediate process, which then makes the init as
   // its sibling: joined user and pid namespaces and time offsets act on children only.
   bool intermediate = false;
-  bool made_by_launcher = false;       // run_exec_outside()
   std::uint64_t clone_flags = 0;       // of the process that spawn() makes
   int cgroup_fd = -1;                  // v2 directory for that process
   std::uint64_t init_clone_flags = 0;  // of the init that an intermediate process makes
@@ -169,10 +169,7 @@ struct ChildContext {
 
 // Runs all steps of a container's init and never returns.
 [[noreturn]] void run_init_child(ChildContext& context);
-// Runs the steps of a process that joins a running container and never returns: set up outside of
-// the container's pid namespace, where the launcher makes the process, ...
-[[noreturn]] void run_exec_outside(ChildContext& context);
-// ... or, made by run_intermediate_child(), inside of it.
+// Runs the steps of a process that joins a running container and never returns.
 [[noreturn]] void run_exec_child(ChildContext& context);
 // Enters namespaces, makes the init (or the joining process) as a child of the caller's parent.
 [[noreturn]] void run_intermediate_child(ChildContext& context, void (*next)(ChildContext&));

@@ -8,6 +8,7 @@
 #include "linux/executor.h"
 #include "linux/namespaces.h"
 #include "linux/net_devices.h"
+#include "linux/scope.h"
 #include "linux/spawn.h"
 #include "sys/file.h"
 #include "sys/mount.h"
@@ -35,6 +36,7 @@ struct Start {
   EarlyNetwork* early_network;
   ChildContext context;
   CgroupSet cgroups;
+  std::optional<plan::CgroupPlan> scope;  // the plan's cgroups, where systemd put them
   sys::SocketPair sockets;
   Fd launcher, launch_data, start_socket;
   NewProcess process;
@@ -154,7 +156,18 @@ void decide_what_comes_late(Start& start) {
       can_join_late && (start.early_network != nullptr || has_v1(start.request.plan->cgroup));
 }
 
+const plan::CgroupPlan& cgroup_plan(const Start& start) {
+  return start.scope ? *start.scope : start.request.plan->cgroup;
+}
+
 Result<> make_cgroup_directories(Start& start) {
+  if (start.request.plan->cgroup.scope) {
+    // systemd wants a process to put into it; see enter_scope().
+    start.early_network = nullptr;
+    start.context.await_scope = true;
+    start.context.await_device_rules = has_v1(start.request.plan->cgroup);
+    return {};
+  }
   decide_what_comes_late(start);
   auto hierarchies = start.context.await_joins ? Hierarchies::kUnified : Hierarchies::kAll;
   TRY(make_cgroups(start.request.plan->cgroup, hierarchies, *start.request.undo, start.cgroups));
@@ -314,6 +327,19 @@ Result<> send_joins(Start& start) {
   return say(talk_of(start), bytes, fds);
 }
 
+// The child waits for it before it makes a cgroup namespace.
+Result<> enter_scope(Start& start) {
+  if (!start.context.await_scope) return {};
+  auto event = TRY(next_event(talk_of(start), start.process, kReadyTimeoutMs, start.passed));
+  if (event != Event::kScopeWanted) {
+    return std::unexpected(Error(Errno{EPROTO}).doing("enter a scope of systemd"));
+  }
+  start.scope = start.request.plan->cgroup;
+  TRY(start_scope(*start.scope, start.process.pid(), *start.request.undo));
+  TRY(make_scope_cgroups(*start.scope, start.process.pid(), *start.request.undo, start.cgroups));
+  return say(talk_of(start), "S");
+}
+
 Result<> register_process(Start& start) {
   plan::ProcessHandle& handle = start.result.init;
   handle.pid = start.process.pid();
@@ -325,9 +351,9 @@ Result<> register_process(Start& start) {
 }
 
 Result<> limit(Start& start) {
-  TRY(limit_cgroups(start.request.plan->cgroup, start.cgroups));
+  TRY(limit_cgroups(cgroup_plan(start), start.cgroups));
   if (start.context.await_device_rules) return {};
-  return limit_devices(start.request.plan->cgroup, start.cgroups);
+  return limit_devices(cgroup_plan(start), start.cgroups);
 }
 
 Result<> write_launch(Start& start) {
@@ -381,7 +407,7 @@ Result<> limit_when_asked(Start& start) {
   if (event != Event::kDeviceRulesWanted) {
     return std::unexpected(Error(Errno{EPROTO}).doing("apply the device rules"));
   }
-  return limit_devices(start.request.plan->cgroup, start.cgroups);
+  return limit_devices(cgroup_plan(start), start.cgroups);
 }
 
 Result<> let_go(Start& start) {
@@ -410,6 +436,7 @@ constexpr ParentStep kSteps[] = {
     {"clone", spawn_init},
     {"map-ids", map_ids},
     {"joins", send_joins},
+    {"scope", enter_scope},
     {"register", register_process},
     {"limits", limit},
     {"launch-block", write_launch},

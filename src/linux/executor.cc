@@ -7,6 +7,7 @@
 #include "linux/early_network.h"
 #include "linux/host_facts.h"
 #include "linux/listener.h"
+#include "linux/scope.h"
 #include "sys/file.h"
 #include "sys/mount.h"
 #include "sys/process.h"
@@ -98,6 +99,7 @@ class LinuxExecutor final : public plan::Executor {
         return ignore_missing(
             sys::umount(change.target.c_str(), MNT_DETACH | 8 /* UMOUNT_NOFOLLOW */), "unmount",
             change.target);
+      case plan::Undo::Kind::kStopUnit: return stop_unit(change.target);
     }
     return {};
   }

@@ -240,6 +240,10 @@ ErrnoOr<> join_what_was_made(ChildContext& context) {
 }
 
 ErrnoOr<> make_own_namespaces(ChildContext& context) {
+  if (context.await_scope) {
+    TRY(tell(context, 'S'));
+    TRY(expect(context, 'S'));
+  }
   if (context.unshare_flags == 0) return {};
   note(context, Operation::kNone, "new namespaces");
   return sys::unshare(context.unshare_flags);
@@ -354,7 +358,7 @@ ErrnoOr<> ask_for_device_rules(ChildContext& context) {
 }
 
 ErrnoOr<> launch(ChildContext& context) {
-  if (!context.made_by_launcher) TRY(expect(context, 'G'));
+  TRY(expect(context, 'G'));
   if (context.devices_task_fd >= 0) {
     note(context, Operation::kWrite, "tasks of the devices cgroup");
     TRY(sys::write(FdRef(context.devices_task_fd), "0", 1));
@@ -400,8 +404,7 @@ constexpr Step kInitSteps[] = {
     {ChildStep::kLauncher, launch},
 };
 
-// A process that joins a running container. Our own /proc/self is that of the host's until the
-// namespaces are entered.
+// A process that joins a running container: most namespaces are entered already.
 constexpr Step kExecSteps[] = {
     {ChildStep::kPrepare, prepare},
     {ChildStep::kJoinCgroup, join_cgroups},
@@ -493,13 +496,6 @@ void note(ChildContext& context, Operation operation, std::string_view object, i
 
 void run_init_child(ChildContext& context) {
   run_steps(context, std::begin(kInitSteps), std::end(kInitSteps));
-  sys::exit_process(1);
-}
-
-void run_exec_outside(ChildContext& context) {
-  context.new_session = false;  // the launcher's process makes it
-  context.made_by_launcher = true;
-  run_steps(context, std::begin(kExecSteps), std::end(kExecSteps));
   sys::exit_process(1);
 }
 

@@ -42,8 +42,6 @@ struct LaunchBlock {
   std::string hook_state;
   int report_fd = -1;
   int start_fd = -1;
-  // See LaunchHeader.
-  bool clone = false, new_session = false, terminal = false;
 };
 Result<> write_launch_block(FdRef file, const LaunchBlock& block);
 
@@ -101,14 +99,13 @@ enum class Event {
   kNetDevicesWanted,
   kHooksWanted,
   kDeviceRulesWanted,
-  kMade,
+  kScopeWanted,
   kWaiting,
   kListener,
   kRunning
 };
-// What came with messages.
+// Descriptors that came with messages.
 struct Passed {
-  int pid = 0;       // of the process that the launcher made
   Fd layers;         // of a machine view
   Fd listener_page;  // of a seccomp filter
 };

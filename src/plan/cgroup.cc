@@ -82,7 +82,24 @@ bool out_of_reach(const Input& in, const CgroupHierarchy& hierarchy,
          at_or_below(directory.path, clean_path(hierarchy.own_path));
 }
 
+// systemd makes one directory in the hierarchies that it knows; we make the others like it.
+void add_scope_directories(const Input& in, CgroupPlan& plan) {
+  for (bool v2 : {false, true}) {
+    for (const CgroupHierarchy& hierarchy : in.host.cgroup.hierarchies) {
+      if (hierarchy.v2 != v2) continue;
+      const Place place{scope_path(in, *plan.scope, hierarchy), false};
+      CgroupDirectory directory = directory_in(hierarchy, place);
+      if (v2) directory.enable_controllers = in.host.cgroup.v2_controllers;
+      plan.directories.push_back(std::move(directory));
+    }
+  }
+}
+
 Result<> add_directories(const Input& in, CgroupPlan& plan) {
+  if (plan.scope) {
+    add_scope_directories(in, plan);
+    return {};
+  }
   const Place place = TRY(place_of(in));
   bool left_out = false;
   for (bool v2 : {false, true}) {
@@ -251,15 +268,12 @@ bool is_tight(const spec::Resources& resources) {
 
 }  // namespace
 
-bool has_tight_memory(const spec::ContainerSpec& spec) {
-  return spec.linux_part && is_tight(spec.linux_part->resources);
-}
-
 Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces) {
   CgroupPlan plan;
   plan.mode = in.host.cgroup.mode;
   plan.own_namespace = namespaces.is_new(NamespaceKind::kCgroup);
   plan.tight_memory = is_tight(in.os.resources);
+  if (in.options.systemd_scope && !in.options.no_cgroups) plan.scope = TRY(plan_scope(in));
   if (plan.mode == CgroupMode::kNone) {
     in.notices.push_back(
         "this host has no cgroups: the container's processes are not accounted for");
@@ -271,6 +285,7 @@ Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces)
   TRY(add_unified(in, plan));
   enable_only_what_is_written(plan);
   add_device_rules(in, plan);
+  if (plan.scope) TRY(add_scope_properties(in, plan));
   return plan;
 }
 

@@ -15,9 +15,10 @@ struct Options {
   std::string id;
   bool no_pivot = false;
   bool no_new_keyring = false;
-  bool no_cgroups = false;    // the container stays in the caller's
-  bool rootless = false;      // limits of an ordinary user are notices where the spec allows it
-  std::string cgroup_parent;  // for specs without cgroupsPath: "/caisson"
+  bool no_cgroups = false;     // the container stays in the caller's
+  bool rootless = false;       // limits of an ordinary user are notices where the spec allows it
+  bool systemd_scope = false;  // cgroupsPath reads SLICE:PREFIX:NAME, a unit of systemd
+  std::string cgroup_parent;   // for specs without cgroupsPath: "/caisson"
   std::string default_cgroup_name;  // usually the id
   // Agent for seccomp notifications when the spec names none: path of its socket.
   std::string seccomp_receiver;
@@ -25,9 +26,6 @@ struct Options {
 
 Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host,
                      const Options& options);
-
-// Whether the container's limit leaves no room for work in its name, see CgroupPlan::tight_memory.
-bool has_tight_memory(const spec::ContainerSpec& spec);
 
 // The process part alone, for exec into a running container. `notices`, when given, takes what is
 // worth saying.

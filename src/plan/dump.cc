@@ -82,11 +82,38 @@ std::string describe(const CgroupDevice& rule) {
   return out;
 }
 
+std::string describe(const ScopeProperty& property) {
+  std::string out = cat(property.name, ' ', property.type, ' ');
+  if (property.type == "s") {
+    append(out, property.text);
+  } else if (property.type == "ay") {
+    for (char byte : property.text) append(out, cat(static_cast<unsigned char>(byte)), ' ');
+  } else if (property.type == "as") {
+    append(out, join(property.texts, " "));
+  } else if (property.type == "a(ss)") {
+    for (const KeyValue& pair : property.pairs) append(out, pair.key, '=', pair.value, ' ');
+  } else {
+    append(out, property.number);
+  }
+  return std::string(trim(out));
+}
+
+void dump_scope(const ScopePlan& scope, DumpNode& node) {
+  NodeBuilder fields(node);
+  fields.text("unit", scope.unit);
+  fields.text("slice", scope.slice);
+  fields.flag("user", scope.user);
+  Strings properties;
+  for (const ScopeProperty& property : scope.properties) properties.push_back(describe(property));
+  fields.texts("properties", properties);
+}
+
 void dump_cgroup(const CgroupPlan& plan, DumpNode& node) {
   NodeBuilder fields(node);
   fields.text("mode", name_of(plan.mode));
   fields.flag("ownNamespace", plan.own_namespace);
   if (plan.tight_memory) fields.flag("tightMemory", true);
+  if (plan.scope) dump_scope(*plan.scope, fields.map("scope"));
   if (!plan.directories.empty()) {
     NodeBuilder directories(fields.list("directories"));
     for (const CgroupDirectory& directory : plan.directories) {

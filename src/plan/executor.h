@@ -25,6 +25,7 @@ struct Undo {
     kUnlink,           // target: absolute path
     kRemoveDirectory,  // target: absolute path, must be empty
     kUnmount,          // target: absolute path, lazily
+    kStopUnit,         // target: "system/UNIT" or "user/UNIT" of systemd
   };
   Kind kind{};
   std::string target;
@@ -116,7 +117,6 @@ struct CreateResult {
 
 struct ExecRequest {
   const ProcessPlan* process = nullptr;
-  bool tight_memory = false;            // see CgroupPlan
   const ProcessHandle* init = nullptr;  // the container's init
   CgroupLocations cgroups;
   Stdio stdio;

@@ -36,8 +36,9 @@ std::string read_golden(std::string_view name) {
   return out;
 }
 
-void expect_golden(std::string_view name, const spec::ContainerSpec& spec, const HostFacts& host) {
-  auto plan = compile(spec, host, test_options());
+void expect_golden(std::string_view name, const spec::ContainerSpec& spec, const HostFacts& host,
+                   const Options& options = test_options()) {
+  auto plan = compile(spec, host, options);
   ASSERT_TRUE(plan) << plan.error().message();
   std::string text = dump_text(dump(*plan));
   if (std::getenv("CAISSON_UPDATE_GOLDENS") != nullptr) {
@@ -99,6 +100,19 @@ TEST(Golden, ViewForAnOrdinaryUser) {
   add_many_mounts(host);
   expect_golden("view-user", view_spec(true), host);
 }
+
+// The same limits in a scope of systemd.
+void expect_scope_golden(std::string_view name, const HostFacts& host) {
+  spec::ContainerSpec spec = limited_spec();
+  spec.linux_part->cgroups_path = "machine-web.slice:libpod:12+ab";
+  spec.annotations["org.systemd.property.TimeoutStopSec"] = "uint64 5";
+  Options options = test_options();
+  options.systemd_scope = true;
+  expect_golden(name, spec, host, options);
+}
+
+TEST(GoldenPlan, ScopeOnV2) { expect_scope_golden("scope-v2", root_host(CgroupMode::kV2)); }
+TEST(GoldenPlan, ScopeOnV1) { expect_scope_golden("scope-v1", root_host(CgroupMode::kV1)); }
 
 }  // namespace
 }  // namespace caisson::plan

@@ -67,6 +67,14 @@ std::vector<CgroupDevice> device_rules(const spec::Resources& resources);
 // cgroup.cc
 Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces);
 
+// scope.cc: the unit that cgroupsPath asks for, without limits.
+Result<ScopePlan> plan_scope(const Input& in);
+// Where that unit's cgroup is expected below a hierarchy's mount point.
+std::string scope_path(const Input& in, const ScopePlan& scope, const CgroupHierarchy& hierarchy);
+// Adds what the plan's directories and devices say in systemd's words, then what annotations ask
+// for.
+Result<> add_scope_properties(const Input& in, CgroupPlan& plan);
+
 // process.cc
 Result<ProcessPlan> plan_process(const Input& in, const spec::Process& process,
                                  const NamespacePlan& namespaces);

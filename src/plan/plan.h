@@ -173,8 +173,32 @@ struct CgroupDevice {  // one rule of the device program or of devices.allow/den
   friend bool operator==(const CgroupDevice&, const CgroupDevice&) = default;
 };
 
+// A property of a unit of systemd, with its D-Bus type: b i u x t (`number`), s (`text`), ay
+// (`text`, the bytes), as (`texts`) or a(ss) (`pairs`).
+struct ScopeProperty {
+  std::string name, type;
+  std::uint64_t number = 0;
+  std::string text;
+  Strings texts;
+  std::vector<KeyValue> pairs;
+  // False: a systemd that does not know it loses nothing, the value is written to the cgroup as
+  // well.
+  bool required = false;
+  friend bool operator==(const ScopeProperty&, const ScopeProperty&) = default;
+};
+
+// A transient unit of systemd that becomes the container's cgroup. The paths of the directories are
+// where it is expected; where it is, the executor sees when it is there.
+struct ScopePlan {
+  std::string unit;   // "libpod-12ab.scope"
+  std::string slice;  // "machine-web.slice"
+  bool user = false;  // of the user's own systemd, not of the machine's
+  std::vector<ScopeProperty> properties;
+};
+
 struct CgroupPlan {
   CgroupMode mode = CgroupMode::kNone;
+  std::optional<ScopePlan> scope;            // systemd makes the directories
   std::vector<CgroupDirectory> directories;  // the v2 (or unified) one last
   std::vector<CgroupDirectory> inherited;    // without one of its own: where the caller is
   bool device_rules = false;                 // apply `devices` (by v1 files or a v2 program)

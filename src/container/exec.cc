@@ -164,6 +164,7 @@ Result<> make_plan(Context& context, Container& container, const ExecOptions& op
   if (context.warn && !options.capabilities.empty()) {
     for (const auto& notice : notices) context.warn(notice);
   }
+  exec.request.tight_memory = plan::has_tight_memory(spec);
   exec.request.cgroups = container.state.cgroups;
   for (const auto& choice : options.cgroups) TRY(choose_cgroup(choice, exec.request.cgroups));
   const auto& seccomp = exec.process.seccomp;

@@ -134,6 +134,7 @@ struct ChildContext {
   // Set when the namespaces are entered by an intermediate process, which then makes the init as
   // its sibling: joined user and pid namespaces and time offsets act on children only.
   bool intermediate = false;
+  bool made_by_launcher = false;       // run_exec_outside()
   std::uint64_t clone_flags = 0;       // of the process that spawn() makes
   int cgroup_fd = -1;                  // v2 directory for that process
   std::uint64_t init_clone_flags = 0;  // of the init that an intermediate process makes
@@ -169,7 +170,10 @@ struct ChildContext {
 
 // Runs all steps of a container's init and never returns.
 [[noreturn]] void run_init_child(ChildContext& context);
-// Runs the steps of a process that joins a running container and never returns.
+// Runs the steps of a process that joins a running container and never returns: set up outside of
+// the container's pid namespace, where the launcher makes the process, ...
+[[noreturn]] void run_exec_outside(ChildContext& context);
+// ... or, made by run_intermediate_child(), inside of it.
 [[noreturn]] void run_exec_child(ChildContext& context);
 // Enters namespaces, makes the init (or the joining process) as a child of the caller's parent.
 [[noreturn]] void run_intermediate_child(ChildContext& context, void (*next)(ChildContext&));

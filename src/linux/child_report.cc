@@ -332,6 +332,16 @@ Error launch_error(const LaunchReport& report, const std::string& program) {
     case LaunchStep::kLabel: return label_error(report);
     case LaunchStep::kSeccomp:
       return Error(Errno{report.error}).doing("load the seccomp filter").step("seccomp");
+    case LaunchStep::kClone:
+      return Error(Errno{report.error})
+          .doing("make the process in the container")
+          .cure(report.error == EAGAIN
+                    ? "the container's limit of pids, or the user's of processes "
+                      "(RLIMIT_NPROC), leaves no room for two more"
+                    : "")
+          .step("clone");
+    case LaunchStep::kTerminal:
+      return Error(Errno{report.error}).doing("take the controlling terminal").step("console");
     case LaunchStep::kRead:
     case LaunchStep::kWait: break;
   }

@@ -76,7 +76,9 @@ ErrnoOr<> make_console(ChildContext& context, const plan::MountStep& step) {
 ErrnoOr<> take_console(ChildContext& context) {
   if (context.pty_slave < 0) return {};
   note(context, Operation::kConfigure, "controlling terminal");
-  TRY(sys::call_void(SYS_ioctl, context.pty_slave, TIOCSCTTY, 0));
+  if (!context.made_by_launcher) {
+    TRY(sys::call_void(SYS_ioctl, context.pty_slave, TIOCSCTTY, 0));
+  }
   for (int number = 0; number < 3; ++number) TRY(sys::dup3(FdRef(context.pty_slave), number, 0));
   return {};
 }

@@ -1,9 +1,12 @@
 // Starts a further process in a running container.
 //
-// An intermediate process enters the container's namespaces through the init's pidfd, all in one
-// call, and makes the new process as our own child. Unlike a start it never shares our memory:
-// processes of the container can see it while it sets itself up, so it is also not dumpable
-// (CVE-2016-9962).
+// Processes of the container can see whatever is in its pid namespace, and one with CAP_SYS_PTRACE
+// can reach the memory and the program of what it sees (CVE-2016-9962, CVE-2019-5736). So a process
+// of ours is set up outside of it: it joins the cgroups and all other namespaces, becomes the user
+// and executes the launcher, which makes the process inside.
+//
+// What can't be inherited by the one that the launcher makes is done the other way around: an
+// intermediate process makes it first, not dumpable, and it sets itself up.
 
 #include "base/clock.h"
 #include "linux/cgroup.h"
@@ -63,6 +66,7 @@ struct Exec {
   Fd launcher, launch_data;
   NewProcess process;
   Passed passed;
+  bool outside = false;
 };
 
 Result<> prepare(Exec& exec) {
@@ -83,6 +87,14 @@ Result<> prepare(Exec& exec) {
   return {};
 }
 
+// Whether a child has the scheduling of its parent: sched(7), sched_setattr(2).
+bool inheritable(const plan::ProcessPlan& process) {
+  constexpr unsigned kDeadline = 6;
+  constexpr std::uint64_t kResetOnFork = 1;
+  const auto& scheduler = process.scheduler;
+  return !scheduler || (scheduler->policy != kDeadline && (scheduler->flags & kResetOnFork) == 0);
+}
+
 Result<> open_container(Exec& exec) {
   auto& context = exec.context;
   exec.cgroups = TRY(open_cgroups(exec.request.cgroups, exec.request.init->pid));
@@ -90,10 +102,12 @@ Result<> open_container(Exec& exec) {
   context.joins = TRY_CTX(open_differing(exec.request), "open the container's namespaces");
   for (const auto& join : context.joins)
     context.user_namespace |= join.kind == NamespaceKind::kUser;
-  // The mapped root may not put a process in the cgroup: with a user namespace the intermediate
-  // process is made there, by us, and the new one inherits it.
-  (context.user_namespace ? context.cgroup_fd : context.init_cgroup_fd) = exec.cgroups.unified_fd;
-  context.intermediate = true;
+  exec.outside = inheritable(*exec.request.process);
+  context.intermediate = !exec.outside;
+  // Neither the container's user nor the mapped root may put a process in the cgroup: the process
+  // outside is made there, by us, and the new one inherits it.
+  bool by_us = exec.outside || context.user_namespace;
+  (by_us ? context.cgroup_fd : context.init_cgroup_fd) = exec.cgroups.unified_fd;
   return {};
 }
 
@@ -106,6 +120,9 @@ Result<> open_launcher(Exec& exec) {
   LaunchBlock block;
   block.process = exec.request.process;
   block.report_fd = context.report_fd;
+  block.clone = exec.outside;
+  block.new_session = context.new_session;
+  block.terminal = exec.request.process->terminal && exec.request.console_socket >= 0;
   TRY(write_launch_block(exec.launch_data, block));
   TRY(fill_launcher(exec.launcher));
   fill_arguments(context, *exec.request.process, {});
@@ -113,22 +130,38 @@ Result<> open_launcher(Exec& exec) {
 }
 
 Result<> spawn_process(Exec& exec) {
-  exec.process = TRY(spawn(exec.context, Sharing::kNothing, intermediate_entry));
+  if (!exec.outside) {
+    exec.process = TRY(spawn(exec.context, Sharing::kNothing, intermediate_entry));
+    return {};
+  }
+  // As at a start (create.cc); and who shares memory can't enter a time namespace.
+  bool apart = exec.context.user_namespace || exec.request.tight_memory;
+  for (const auto& join : exec.context.joins) apart |= join.kind == NamespaceKind::kTime;
+  exec.process =
+      TRY(spawn(exec.context, apart ? Sharing::kNothing : Sharing::kMemory, run_exec_outside));
   return {};
+}
+
+Result<int> made_by_intermediate(Exec& exec, const Conversation& talk) {
+  bool ended =
+      TRY_CTX(sys::wait_readable(exec.process.pidfd(), kReadyTimeoutMs), "enter the container");
+  if (!ended) return std::unexpected(Error(Errno{ETIMEDOUT}).doing("enter the container"));
+  if (int pid = exec.shared.get()->init_pid; pid != 0) return pid;
+  auto event = next_event(talk, exec.process, 0, exec.passed);
+  if (!event) return std::unexpected(std::move(event).error());
+  return std::unexpected(Error(Errno{ECHILD}).doing("enter the container"));
+}
+
+Result<int> made_by_launcher(Exec& exec, const Conversation& talk) {
+  auto event = TRY(next_event(talk, exec.process, kReadyTimeoutMs, exec.passed));
+  if (event == Event::kMade) return exec.passed.pid;
+  return std::unexpected(Error(Errno{ECHILD}).doing("enter the container"));
 }
 
 Result<> converse(Exec& exec) {
   Conversation talk{&exec.context, exec.sockets.first.ref(), &exec.no_plan, {}};
   exec.sockets.second.reset();
-  bool ended =
-      TRY_CTX(sys::wait_readable(exec.process.pidfd(), kReadyTimeoutMs), "enter the container");
-  if (!ended) return std::unexpected(Error(Errno{ETIMEDOUT}).doing("enter the container"));
-  int pid = exec.shared.get()->init_pid;
-  if (pid == 0) {
-    auto event = next_event(talk, exec.process, 0, exec.passed);
-    if (!event) return std::unexpected(std::move(event).error());
-    return std::unexpected(Error(Errno{ECHILD}).doing("enter the container"));
-  }
+  int pid = TRY(exec.outside ? made_by_launcher(exec, talk) : made_by_intermediate(exec, talk));
   Fd pidfd = TRY_CTX(sys::pidfd_open(pid), "open the new process");
   exec.process = NewProcess(pid, std::move(pidfd));
   TRY(say(talk, "G"));

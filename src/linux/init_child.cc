@@ -358,7 +358,7 @@ ErrnoOr<> ask_for_device_rules(ChildContext& context) {
 }
 
 ErrnoOr<> launch(ChildContext& context) {
-  TRY(expect(context, 'G'));
+  if (!context.made_by_launcher) TRY(expect(context, 'G'));
   if (context.devices_task_fd >= 0) {
     note(context, Operation::kWrite, "tasks of the devices cgroup");
     TRY(sys::write(FdRef(context.devices_task_fd), "0", 1));
@@ -404,7 +404,8 @@ constexpr Step kInitSteps[] = {
     {ChildStep::kLauncher, launch},
 };
 
-// A process that joins a running container: most namespaces are entered already.
+// A process that joins a running container. Our own /proc/self is that of the host's until the
+// namespaces are entered.
 constexpr Step kExecSteps[] = {
     {ChildStep::kPrepare, prepare},
     {ChildStep::kJoinCgroup, join_cgroups},
@@ -496,6 +497,13 @@ void note(ChildContext& context, Operation operation, std::string_view object, i
 
 void run_init_child(ChildContext& context) {
   run_steps(context, std::begin(kInitSteps), std::end(kInitSteps));
+  sys::exit_process(1);
+}
+
+void run_exec_outside(ChildContext& context) {
+  context.new_session = false;  // the launcher's process makes it
+  context.made_by_launcher = true;
+  run_steps(context, std::begin(kExecSteps), std::end(kExecSteps));
   sys::exit_process(1);
 }
 

@@ -21,7 +21,11 @@ struct LaunchHeader {
   std::uint32_t size = 0;       // of the whole block
   std::int32_t report_fd = -1;  // stream of LaunchReport; closed by the execve(2) that succeeds
   std::int32_t start_fd = -1;   // listening socket; -1: do not wait
-  std::uint32_t seccomp = 0;    // offset of the sock_filter array
+  // 1: everything so far was done outside of the pid namespace. The launcher makes the process in
+  // it, a child of our caller's; that one begins with a session of its own and takes descriptor 0
+  // for its controlling terminal when these are 1.
+  std::uint32_t clone = 0, new_session = 0, terminal = 0;
+  std::uint32_t seccomp = 0;         // offset of the sock_filter array
   std::uint32_t seccomp_length = 0;  // instructions; 0: nothing to load here
   std::uint32_t seccomp_flags = 0;
   // CAP_SYS_ADMIN is held for the filter alone: from which sets it goes before that is loaded.
@@ -38,6 +42,7 @@ enum class LaunchWhat : std::int32_t {
   kFailed = 2,   // `step` failed with `error`
   // A filter with a listener is about to be loaded; a descriptor of a ListenerPage comes along.
   kListener = 3,
+  kMade = 4,  // LaunchHeader::clone: the process's id is in `error`; it waits for 'G'
 };
 
 // How the listener of a filter reaches the process that started us, although the filter may hold up
@@ -48,7 +53,16 @@ struct ListenerPage {
   std::int32_t taken = 0;     // 1: go on; 2: end
 };
 
-enum class LaunchStep : std::int32_t { kRead = 1, kWait, kHook, kLabel, kSeccomp, kExec };
+enum class LaunchStep : std::int32_t {
+  kRead = 1,
+  kClone,
+  kTerminal,
+  kWait,
+  kHook,
+  kLabel,
+  kSeccomp,
+  kExec
+};
 
 // Why execve(2) failed, beyond its errno.
 enum class ExecDiagnosis : std::int32_t {

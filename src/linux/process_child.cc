@@ -231,8 +231,21 @@ ErrnoOr<> prepare_seccomp(ChildContext& context) {
   return sys::call_void(SYS_capset, &header, data);
 }
 
+// Programs log to /dev/stdout, which opens the pipe or socket anew: it must be the user's. Devices
+// and files of the host's keep their owner. What may not be changed stays as it is.
+void own_streams(std::uint32_t uid) {
+  if (uid == 0) return;
+  for (int number = 0; number < 3; ++number) {
+    auto info = sys::fstat(FdRef(number));
+    if (!info || info->st_uid == uid) continue;
+    if (!S_ISFIFO(info->st_mode) && !S_ISSOCK(info->st_mode)) continue;
+    (void)sys::fchownat(FdRef(number), "", uid, static_cast<std::uint32_t>(-1), AT_EMPTY_PATH);
+  }
+}
+
 ErrnoOr<> become_user(ChildContext& context) {
   const auto& process = *context.process;
+  own_streams(process.uid);
   sys::raw(SYS_umask, process.umask.value_or(022));
   if (process.capabilities.apply) {
     note(context, Operation::kNone, "process.capabilities.bounding");

@@ -103,6 +103,10 @@ Result<Event> decode(const Conversation& talk, const NewProcess& process, sys::M
     LaunchReport launch;
     std::memcpy(&launch, message.data.data(), sizeof launch);
     if (launch.what == LaunchWhat::kWaiting) return Event::kWaiting;
+    if (launch.what == LaunchWhat::kMade) {
+      passed.pid = launch.error;
+      return Event::kMade;
+    }
     if (launch.what == LaunchWhat::kListener && !message.fds.empty()) {
       passed.listener_page = std::move(message.fds[0]);
       return Event::kListener;
@@ -170,6 +174,9 @@ Result<> write_launch_block(FdRef file, const LaunchBlock& block) {
   LaunchHeader header;
   header.report_fd = block.report_fd;
   header.start_fd = block.start_fd;
+  header.clone = block.clone ? 1 : 0;
+  header.new_session = block.new_session ? 1 : 0;
+  header.terminal = block.terminal ? 1 : 0;
   const auto& seccomp = block.process->seccomp;
   if (!seccomp.program.empty()) {
     header.seccomp = writer.put(bytes_of(seccomp.program.data(), seccomp.program.size()), 8);

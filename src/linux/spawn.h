@@ -42,6 +42,8 @@ struct LaunchBlock {
   std::string hook_state;
   int report_fd = -1;
   int start_fd = -1;
+  // See LaunchHeader.
+  bool clone = false, new_session = false, terminal = false;
 };
 Result<> write_launch_block(FdRef file, const LaunchBlock& block);
 
@@ -99,13 +101,15 @@ enum class Event {
   kNetDevicesWanted,
   kHooksWanted,
   kDeviceRulesWanted,
+  kMade,
   kScopeWanted,
   kWaiting,
   kListener,
   kRunning
 };
-// Descriptors that came with messages.
+// What came with messages.
 struct Passed {
+  int pid = 0;       // of the process that the launcher made
   Fd layers;         // of a machine view
   Fd listener_page;  // of a seccomp filter
 };

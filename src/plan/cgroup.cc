@@ -268,6 +268,10 @@ bool is_tight(const spec::Resources& resources) {
 
 }  // namespace
 
+bool has_tight_memory(const spec::ContainerSpec& spec) {
+  return spec.linux_part && is_tight(spec.linux_part->resources);
+}
+
 Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces) {
   CgroupPlan plan;
   plan.mode = in.host.cgroup.mode;

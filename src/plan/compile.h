@@ -27,6 +27,9 @@ struct Options {
 Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host,
                      const Options& options);
 
+// Whether the container's limit leaves no room for work in its name, see CgroupPlan::tight_memory.
+bool has_tight_memory(const spec::ContainerSpec& spec);
+
 // The process part alone, for exec into a running container. `notices`, when given, takes what is
 // worth saying.
 Result<ProcessPlan> compile_process(const spec::ContainerSpec& spec, const spec::Process& process,

@@ -117,6 +117,7 @@ struct CreateResult {
 
 struct ExecRequest {
   const ProcessPlan* process = nullptr;
+  bool tight_memory = false;            // see CgroupPlan
   const ProcessHandle* init = nullptr;  // the container's init
   CgroupLocations cgroups;
   Stdio stdio;

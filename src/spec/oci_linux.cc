@@ -1,4 +1,6 @@
 // The "linux" object of an OCI config, without its resources and seccomp.
+#include <limits>
+
 #include "spec/names.h"
 #include "spec/oci_fields.h"
 
@@ -81,8 +83,17 @@ static Result<> read_value(JsonReader& json, Device& out) {
       field<&Device::uid>("uid"),
       field<&Device::gid>("gid"),
   };
+  constexpr std::int64_t kAbsent = std::numeric_limits<std::int64_t>::min();
   out = {};
-  return read_fields(json, out, kFields);
+  out.major = out.minor = kAbsent;
+  TRY(read_fields(json, out, kFields));
+  // A FIFO alone has no numbers.
+  for (auto [number, name] : {std::pair(&out.major, "major"), std::pair(&out.minor, "minor")}) {
+    if (*number != kAbsent) continue;
+    if (out.type != 'p') return std::unexpected(missing_field(json, name));
+    *number = 0;
+  }
+  return {};
 }
 
 static Result<> read_value(JsonReader& json, NetDevice& out) {

@@ -197,6 +197,11 @@ class Docker(EngineCase):
     def test_users_and_privileges(self):
         self.assertEqual(self.output_of("id -u; id -g; grep CapEff /proc/self/status", "--user=web:44"),
                          "33\n44\nCapEff:\t0000000000000000\n")
+        done = self.run_once("--user=33", "bb", "sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr")
+        self.assert_ends(done, 0, "out\n", "err\n")
+        self.start("exec sleep 1000")
+        done = self.docker("exec", "-u", "33", self.name, "sh", "-c", "echo out > /dev/stdout")
+        self.assert_ends(done, 0, "out\n")
         self.assertEqual(self.output_of("grep CapEff /proc/self/status", "--cap-drop=all", "--cap-add=chown"),
                          "CapEff:\t0000000000000001\n")
         self.assertEqual(self.output_of("grep NoNewPrivs /proc/self/status", "--security-opt=no-new-privileges"),

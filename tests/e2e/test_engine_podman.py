@@ -249,6 +249,8 @@ class Podman(PodmanCase):
     def test_users_and_privileges(self):
         self.assertEqual(self.output_of("id -u; id -g; grep CapEff /proc/self/status", "--user=web:44"),
                          "33\n44\nCapEff:\t0000000000000000\n")
+        done = self.run_once("--user=33", "bb", "sh", "-c", "echo out > /dev/stdout; echo err > /dev/stderr")
+        self.assert_ends(done, 0, "out\n", "err\n")
         self.assertEqual(self.output_of("grep CapEff /proc/self/status", "--cap-drop=all", "--cap-add=chown"),
                          "CapEff:\t0000000000000001\n")
         self.assertEqual(self.output_of("grep NoNewPrivs /proc/self/status", "--security-opt=no-new-privileges"),

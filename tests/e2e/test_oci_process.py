@@ -111,6 +111,13 @@ class Process(OciCase):
                                  ("Max stack size", 1 << 20, 1 << 21), ("Max processes", 1000, 1000)):
             self.assertRegex(out, rf"{name}\s+{soft}\s+{hard}\s")
 
+    def test_the_user_can_open_its_standard_streams_anew(self):
+        null = os.stat("/dev/null")
+        done = self.run_in("echo out > /dev/stdout; echo err > /dev/stderr", {"process": {"user": {"uid": 33, "gid": 33}}})
+        self.assertEqual((done.status, done.out, done.err), (0, "out\n", "err\n"), str(done))
+        # Devices of the host keep their owner: the standard input was one.
+        self.assertEqual(os.stat("/dev/null").st_uid, null.st_uid)
+
     def test_a_limit_given_twice_is_refused(self):
         limit = {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 100}
         done = self.run_in("true", {"process": {"rlimits": [limit, limit]}})

@@ -8,8 +8,9 @@
 // Called as: argv[0] = number of the descriptor of the launch block, argv[1] = path of the program,
 // argv[2...] = the program's own argv. The environment is the program's.
 //
-// Steps: read the block, wait for `start`, run startContainer hooks, set the LSM label, restore the
-// signal mask, load the seccomp filter, execve. A failure is reported as one LaunchReport.
+// Steps: read the block, make the process, wait for `start`, run startContainer hooks, set the LSM
+// label, restore the signal mask, load the seccomp filter, execve. A failure is reported as one
+// LaunchReport.
 //
 // A filter without no_new_privs needs CAP_SYS_ADMIN. The process that executed us put it into the
 // ambient and inheritable sets, so that we have it; the program does not, because we take it out of
@@ -22,6 +23,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -140,6 +142,32 @@ Launcher read_block(char** stack_argv, char** envp) {
   launcher.header = reinterpret_cast<const LaunchHeader*>(block);
   launcher.report_fd = header.report_fd;
   return launcher;
+}
+
+// Whoever makes a process in the pid namespace of a running container must have nothing to lose:
+// others in there see it at once. We are all that is left of the program that wanted it.
+void make_process(const Launcher& launcher) {
+  if (launcher.header->clone == 0) return;
+  long pid = raw(SYS_clone, CLONE_PARENT | 17 /* SIGCHLD */, nullptr, nullptr, nullptr, nullptr);
+  if (failed(pid)) give_up(launcher, LaunchStep::kClone, pid);
+  if (pid != 0) {
+    LaunchReport made;
+    made.what = LaunchWhat::kMade;
+    made.error = static_cast<std::int32_t>(pid);
+    send(launcher.report_fd, made);
+    leave(0);
+  }
+  // The death of the one that wants us ends us: the conversation ends.
+  char word = 0;
+  long got;
+  do {
+    got = raw(SYS_read, launcher.report_fd, &word, 1);
+  } while (got == -EINTR);
+  if (got != 1 || word != 'G') leave(126);
+  if (launcher.header->new_session != 0) raw(SYS_setsid);
+  if (launcher.header->terminal == 0) return;
+  long taken = raw(SYS_ioctl, 0, TIOCSCTTY, 0);
+  if (failed(taken)) give_up(launcher, LaunchStep::kTerminal, taken);
 }
 
 // Blocks until `start` connects; from then on failures are reported to it. The socket goes away
@@ -435,6 +463,7 @@ void diagnose(const char* path, LaunchReport& report) {
   raw(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
   Launcher launcher = read_block(stack_argv, envp);
   raw(SYS_fcntl, launcher.report_fd, F_SETFD, FD_CLOEXEC);
+  make_process(launcher);
   wait_for_start(launcher);
   run_hooks(launcher);
   set_label(launcher);

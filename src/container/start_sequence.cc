@@ -115,7 +115,10 @@ State first_state(const Start& start) {
   state.rootfs = on_machine_view(start) ? "/" : start.plan.mounts.root.path;
   state.created = realtime_ns();
   state.annotations = start.plan.annotations;
-  if (start.plan.cgroup.scope) state.systemd_scope = start.plan.cgroup.scope->unit;
+  if (const auto& scope = start.plan.cgroup.scope) {
+    state.systemd_scope = scope->unit;
+    state.systemd_user = scope->user;
+  }
   state.labels = start.options.labels;
   state.owner = start.host.uid;
   state.wall = start.options.wall;

@@ -203,6 +203,7 @@ constexpr Field<State> kStateFields[] = {
     field<&State::hooks_begun>("hooksBegun"),
     field<&State::seccomp_agent>("seccompAgent"),
     field<&State::systemd_scope>("systemdScope"),
+    field<&State::systemd_user>("systemdUser"),
     field<&State::seccomp_metadata>("seccompMetadata"),
 };
 
@@ -248,6 +249,7 @@ std::string to_json(const State& state) {
   write_bool(json, "pausedEarly", state.paused_early);
   write_bool(json, "hooksBegun", state.hooks_begun);
   if (!state.systemd_scope.empty()) json.field("systemdScope", state.systemd_scope);
+  if (state.systemd_user) json.field("systemdUser", true);
   if (!state.seccomp_agent.empty()) {
     json.field("seccompAgent", state.seccomp_agent);
     json.field("seccompMetadata", state.seccomp_metadata);

@@ -69,6 +69,7 @@ struct State {
   std::uint32_t owner = 0;                    // uid
   plan::CgroupLocations cgroups;
   std::string systemd_scope;  // unit that is its cgroup; empty: none
+  bool systemd_user = false;  // of the user's own systemd
   std::string wall;           // "namespaces"
   std::vector<std::string> command;
   bool terminal = false;

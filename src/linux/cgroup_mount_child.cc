@@ -1,7 +1,10 @@
 // The cgroup file systems as a container sees them: one cgroup2 mount, or on v1 and hybrid hosts a
 // tmpfs with a directory per hierarchy.
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "linux/child.h"
 #include "sys/file.h"
@@ -38,8 +41,22 @@ ErrnoOr<Fd> namespaced_mount(const CgroupDirectory& directory, std::uint64_t att
   return sys::fsmount(filesystem, attributes);
 }
 
+// Where a hierarchy stands in the plan: ours first, then those of the caller.
+std::size_t index_of(const ChildContext& context, const CgroupDirectory& directory) {
+  const auto& plan = context.plan->cgroup;
+  std::size_t own = plan.directories.size();
+  for (std::size_t i = 0; i < own; ++i) {
+    if (&plan.directories[i] == &directory) return i;
+  }
+  return own + static_cast<std::size_t>(&directory - plan.inherited.data());
+}
+
 // Without a cgroup namespace: our own directory of the host's mount.
-ErrnoOr<Fd> bound_directory(const CgroupDirectory& directory, std::uint64_t attributes) {
+ErrnoOr<Fd> bound_tree(ChildContext& context, const CgroupDirectory& directory) {
+  std::size_t index = index_of(context, directory);
+  if (index < std::size(context.hierarchy_fds) && context.hierarchy_fds[index] > 0) {
+    return Fd(std::exchange(context.hierarchy_fds[index], 0));
+  }
   char path[PATH_MAX];
   std::size_t mount_length = directory.mount_point.size();
   if (mount_length + directory.path.size() >= sizeof path) {
@@ -48,20 +65,25 @@ ErrnoOr<Fd> bound_directory(const CgroupDirectory& directory, std::uint64_t attr
   std::memcpy(path, directory.mount_point.data(), mount_length);
   std::memcpy(path + mount_length, directory.path.data(), directory.path.size());
   path[mount_length + directory.path.size()] = '\0';
-  Fd tree = TRY(sys::open_tree(sys::kCwd, path, OPEN_TREE_CLONE));
+  return sys::open_tree(sys::kCwd, path, OPEN_TREE_CLONE);
+}
+
+ErrnoOr<Fd> bound_directory(ChildContext& context, const CgroupDirectory& directory,
+                            std::uint64_t attributes) {
+  Fd tree = TRY(bound_tree(context, directory));
   mount_attr wanted{};
   wanted.attr_set = attributes;
   if (attributes != 0) TRY(sys::mount_setattr(tree, "", AT_EMPTY_PATH, wanted));
   return tree;
 }
 
-ErrnoOr<Fd> hierarchy_tree(const ChildContext& context, const CgroupDirectory& directory,
+ErrnoOr<Fd> hierarchy_tree(ChildContext& context, const CgroupDirectory& directory,
                            std::uint64_t attributes) {
   if (context.plan->cgroup.own_namespace) {
     auto tree = namespaced_mount(directory, attributes);
     if (tree) return tree;
   }
-  return bound_directory(directory, attributes);
+  return bound_directory(context, directory, attributes);
 }
 
 std::string_view last_part(std::string_view path) { return path.substr(path.rfind('/') + 1); }
@@ -106,6 +128,22 @@ ErrnoOr<> mount_hierarchy(ChildContext& context, std::uint64_t attributes, FdRef
 }
 
 }  // namespace
+
+// The host's mounts of them, while they can still be found by path.
+ErrnoOr<> open_bound_cgroups(ChildContext& context) {
+  const auto& plan = context.plan->cgroup;
+  auto mounted = [](const MountStep& step) { return step.op == plan::MountOp::kCgroup; };
+  if (std::ranges::none_of(context.plan->mounts.steps, mounted)) return {};
+  for (const auto* directories : {&plan.directories, &plan.inherited}) {
+    for (const auto& directory : *directories) {
+      std::size_t index = index_of(context, directory);
+      if (index >= std::size(context.hierarchy_fds)) continue;
+      if (auto tree = bound_tree(context, directory))
+        context.hierarchy_fds[index] = tree->release();
+    }
+  }
+  return {};
+}
 
 ErrnoOr<> mount_cgroups(ChildContext& context, const MountStep& step, FdRef target) {
   const auto& plan = context.plan->cgroup;

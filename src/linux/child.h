@@ -141,6 +141,12 @@ struct ChildContext {
   int init_cgroup_fd = -1;
   bool new_session = true;
 
+  // Mount namespace without the host's mounts, of which ours becomes a copy; see empty_namespace.h.
+  // What is needed of the host's tree is opened before it is entered.
+  int empty_namespace_fd = -1;
+  static constexpr std::size_t kMaxHierarchies = 32;
+  int hierarchy_fds[kMaxHierarchies] = {};  // v1 cgroups without a cgroup namespace; 0: none
+
   Fd root_tree;                       // detached clone of the root file system
   std::vector<Fd> sources;            // per mount step: detached clone of its bind source
   std::vector<Fd> id_map_namespaces;  // per mount step: user namespace for an idmapped bind
@@ -183,6 +189,7 @@ ErrnoOr<> prepare_root(ChildContext& context);
 ErrnoOr<> run_mount_steps(ChildContext& context, plan::Phase phase);
 ErrnoOr<> pivot_into_root(ChildContext& context);
 ErrnoOr<> apply_root_propagation(ChildContext& context);
+ErrnoOr<> open_bound_cgroups(ChildContext& context);
 ErrnoOr<> mount_cgroups(ChildContext& context, const plan::MountStep& step, FdRef target);
 ErrnoOr<> overlay_view(ChildContext& context, std::size_t index, const plan::MountStep& step);
 ErrnoOr<> make_console(ChildContext& context, const plan::MountStep& step);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "linux/cgroup.h"
 #include "linux/early_network.h"
+#include "linux/empty_namespace.h"
 #include "linux/executor.h"
 #include "linux/namespaces.h"
 #include "linux/net_devices.h"
@@ -38,6 +39,7 @@ struct Start {
   CgroupSet cgroups;
   std::optional<plan::CgroupPlan> scope;  // the plan's cgroups, where systemd put them
   sys::SocketPair sockets;
+  Fd empty_namespace;
   Fd launcher, launch_data, start_socket;
   NewProcess process;
   Passed passed;
@@ -222,6 +224,39 @@ Result<> open_sources(Start& start) {
       context.id_map_namespaces[i].reset();
     }
   }
+  return {};
+}
+
+// Whether the child needs nothing of the host's tree that was not opened for it.
+bool fits_empty_namespace(const Start& start) {
+  const auto& context = start.context;
+  const auto& plan = *start.request.plan;
+  const auto& root = plan.mounts.root;
+  const auto& hooks = plan.hooks;
+  constexpr unsigned long kPrivate = 1UL << 18;  // MS_PRIVATE
+  bool plain = (context.clone_flags & CLONE_NEWNS) != 0 && !context.intermediate &&
+               !context.user_namespace && context.root_tree &&
+               (root.propagation == 0 || root.propagation == kPrivate);
+  // They may look for the host's tree below the container's mount namespace.
+  bool hooked =
+      !hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty();
+  if (!plain || hooked) return false;
+  for (std::size_t i = 0; i < plan.mounts.steps.size(); ++i) {
+    const auto& step = plan.mounts.steps[i];
+    if (step.op == MountOp::kBind && !context.sources[i]) return false;
+    if (step.op == MountOp::kOverlayView || step.bind_device) return false;
+  }
+  return true;
+}
+
+Result<> choose_mount_namespace(Start& start) {
+  if (!fits_empty_namespace(start) || !has_many_mounts()) return {};
+  auto& context = start.context;
+  start.empty_namespace = empty_mount_namespace();
+  if (!start.empty_namespace) return {};
+  context.empty_namespace_fd = start.empty_namespace.number();
+  context.clone_flags &= ~std::uint64_t{CLONE_NEWNS};
+  context.unshare_flags |= CLONE_NEWNS;
   return {};
 }
 
@@ -432,6 +467,7 @@ constexpr ParentStep kSteps[] = {
     {"open-namespaces", open_namespaces},
     {"cgroups", make_cgroup_directories},
     {"open-sources", open_sources},
+    {"mount-namespace", choose_mount_namespace},
     {"launcher", open_launcher},
     {"clone", spawn_init},
     {"map-ids", map_ids},

@@ -245,6 +245,11 @@ ErrnoOr<> make_own_namespaces(ChildContext& context) {
     TRY(expect(context, 'S'));
   }
   if (context.unshare_flags == 0) return {};
+  if (context.empty_namespace_fd >= 0) {
+    TRY(open_bound_cgroups(context));
+    note(context, Operation::kNone, "empty mount namespace");
+    TRY(sys::setns(FdRef(context.empty_namespace_fd), CLONE_NEWNS));
+  }
   note(context, Operation::kNone, "new namespaces");
   return sys::unshare(context.unshare_flags);
 }

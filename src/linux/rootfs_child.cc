@@ -168,7 +168,8 @@ ErrnoOr<> prepare_directory_root(ChildContext& context) {
   mount_attr propagation{};
   propagation.propagation = root.propagation == kSlave ? kSlave : kPrivate;
   TRY(sys::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, propagation));
-  TRY(sys::move_mount_at(tree, sys::kCwd, root.path.c_str()));
+  const char* place = context.empty_namespace_fd >= 0 ? "/" : root.path.c_str();
+  TRY(sys::move_mount_at(tree, sys::kCwd, place));
   context.root_fd = tree.release();
   return {};
 }
@@ -179,6 +180,7 @@ ErrnoOr<> prepare_root(ChildContext& context) {
   const auto& root = context.plan->mounts.root;
   // Nothing that happens from here on may reach the host; what the host mounts may reach us only
   // where the configuration asks for it.
+  if (context.empty_namespace_fd >= 0) return prepare_directory_root(context);
   bool slave = root.propagation == kSlave || root.propagation == (1UL << 20) /* MS_SHARED */;
   note(context, Operation::kAttributes, "/");
   TRY(sys::mount(nullptr, "/", nullptr, kRecursive | (slave ? kSlave : kPrivate), nullptr));
@@ -199,6 +201,11 @@ ErrnoOr<> overlay_view(ChildContext& context, std::size_t index, const plan::Mou
 ErrnoOr<> pivot_into_root(ChildContext& context) {
   note(context, Operation::kAttach, context.plan->mounts.root.path);
   TRY(sys::fchdir(FdRef(context.root_fd)));
+  if (context.empty_namespace_fd >= 0) {
+    // Over the empty root already: there is nothing to let go.
+    TRY(sys::chroot("."));
+    return sys::chdir("/");
+  }
   if (context.plan->mounts.root.pivot) {
     TRY(sys::pivot_root(".", "."));
     // The old root lies over the new one now; "." is the old one.

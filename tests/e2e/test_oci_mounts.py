@@ -225,6 +225,43 @@ class Mounts(OciCase):
                 oci_program(), "--root", self.state, "run", "--bundle", bundle, self.name]
         return harness.run(argv)
 
+    def with_many_mounts(self, script):
+        """Runs the script in a mount namespace with 300 mounts more than the host's own; $OCI is the runtime."""
+        many = ('mkdir -p "$1/many" && mount -t tmpfs none "$1/many" && cd "$1/many" && i=0; '
+                'while [ $i -lt 300 ]; do mkdir $i && mount --bind $i $i; i=$((i + 1)); done; cd /; eval "$2"')
+        return harness.run(["unshare", "--mount", "--propagation", "private", "sh", "-ec", many, "many", self.dir, script],
+                           env={**os.environ, "OCI": f"{oci_program()} --root {self.state}"})
+
+    def test_where_the_host_has_many_mounts_the_container_starts_from_none(self):
+        show = "cut -d' ' -f4- /proc/self/mountinfo | sed 's/ [0-9]* - / - /' | cut -d' ' -f2-"
+        bundle = self.bundle("/bin/sh", "-c", show)
+        few = self.oci("run", "--bundle", bundle, self.name)
+        many = self.with_many_mounts(f'$OCI run --bundle {bundle} {self.name}; grep -c " /run/caisson-mounts/empty " '
+                                     "/proc/self/mountinfo")
+        self.assert_ok(few)
+        self.assert_ok(many)
+        *mounts, bound = many.out.splitlines()
+        self.assertEqual(bound, "1")
+        self.assertEqual(mounts, few.out.splitlines())
+
+    def test_below_a_root_on_the_empty_namespace_there_is_nothing(self):
+        caps = {kind: ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE"] for kind in ("bounding", "effective", "permitted")}
+        # Without its root file system the namespace has its first root: whoever enters it anew stands there.
+        bundle = self.bundle("/bin/sh", "-c", "cd /proc/1/ns && umount -l / && echo gone; exec nsenter -m./mnt /bin/busybox ls -A /",
+                             changes={"process": {"capabilities": caps}, "root": {"readonly": False}})
+        done = self.with_many_mounts(f"$OCI run --bundle {bundle} {self.name} || echo status $?")
+        self.assertEqual(done.out.split(), ["gone", "status", "127"], str(done))
+
+    def test_exec_joins_a_container_on_the_empty_namespace(self):
+        bundle = self.bundle("/bin/sleep", "1000")
+        done = self.with_many_mounts(
+            f"$OCI run --detach --bundle {bundle} {self.name} </dev/null >/dev/null 2>&1; "
+            f"$OCI exec {self.name} sh -c 'ls -d /bin/busybox && wc -l < /proc/self/mountinfo'; $OCI delete --force {self.name}")
+        self.assert_ok(done)
+        path, count = done.out.split()
+        self.assertEqual(path, "/bin/busybox")
+        self.assertLess(int(count), 100)
+
     def test_where_all_mounts_are_shared_the_container_s_stay_in_it(self):
         caps = {kind: ["CAP_SYS_ADMIN"] for kind in ("bounding", "effective", "permitted")}
         inside = ("mount -t tmpfs leaked /tmp && mount -t tmpfs leaked /inside/below && echo mounted; "

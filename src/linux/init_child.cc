@@ -445,6 +445,9 @@ ErrnoOr<> make_time_namespace(ChildContext& context) {
   const auto& namespaces = context.plan->namespaces;
   if (namespaces.steps.empty() || !namespaces.is_new(NamespaceKind::kTime)) return {};
   TRY(sys::unshare(0x80 /* CLONE_NEWTIME */));
+  // The files of a process that is not dumpable belong to root of the host; no other process can
+  // reach us yet.
+  TRY(sys::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
   for (const auto& [clock, offset] : namespaces.time_offsets) {
     char text[64];
     bool boot = clock == "boottime";
@@ -456,7 +459,7 @@ ErrnoOr<> make_time_namespace(ChildContext& context) {
     TRY(write_text(context, "/proc/self/timens_offsets",
                    std::string_view(text, static_cast<std::size_t>(at - text))));
   }
-  return {};
+  return sys::call_void(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 constexpr Step kIntermediateSteps[] = {

@@ -213,6 +213,9 @@ ErrnoOr<> pivot_into_root(ChildContext& context) {
     TRY(sys::chdir("/"));
     return {};
   }
+  // What stays below the new root must not be what allows a user namespace inside to mount a whole
+  // /proc or /sys of its own (mount_namespaces(7)).
+  for (const char* revealing : {"/proc", "/sys"}) (void)sys::umount(revealing, MNT_DETACH);
   TRY(sys::mount(".", "/", nullptr, kMove, nullptr));
   TRY(sys::chroot("."));
   return sys::chdir("/");

@@ -23,6 +23,12 @@ class LifeCycle(OciCase):
 
     # The life of a container.
 
+    def test_a_container_that_waits_for_its_start_ends_by_a_signal(self):
+        self.assert_ok(self.create(self.bundle("/bin/sleep", "1000")))
+        self.assert_ok(self.oci("kill", self.name, "TERM"))
+        self.wait_stopped()
+        self.delete()
+
     def test_from_create_to_delete(self):
         bundle = self.bundle("/bin/sh", "-c", "echo started; exec sleep 1000",
                              changes={"annotations": {"org.example.key": "value"}})

@@ -142,6 +142,14 @@ class Namespaces(OciCase):
         done = self.oci("run", "--bundle", bundle, self.name)
         self.assertEqual((done.status, done.out), (0, "reached\n"), str(done))
 
+    def test_time_offsets_in_a_user_namespace(self):
+        offsets = {"boottime": {"secs": 1728000, "nanosecs": 0}}
+        changes = {"linux": {**MAPPED, "timeOffsets": offsets, "namespaces": namespaces("pid", "network", "ipc", "uts", "mount",
+                                                                                       "user", "time")}}
+        with open("/proc/uptime", encoding="ascii") as file:
+            outside = float(file.read().split()[0])
+        self.assertGreater(float(self.output_of("cat /proc/uptime", changes).split()[0]), outside + 1700000)
+
     def test_time_namespace_with_offsets(self):
         offsets = {"monotonic": {"secs": 864000, "nanosecs": 0}, "boottime": {"secs": 1728000, "nanosecs": 0}}
         changes = {"linux": {"timeOffsets": offsets, "namespaces": namespaces("pid", "network", "ipc", "uts", "mount",

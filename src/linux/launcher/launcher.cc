@@ -23,6 +23,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -170,11 +171,33 @@ void make_process(const Launcher& launcher) {
   if (failed(taken)) give_up(launcher, LaunchStep::kTerminal, taken);
 }
 
+// The first process of a pid namespace does not get signals that it has no handler for: without
+// one, a container that waits for its start could be ended by SIGKILL only. The execve(2) takes the
+// handlers away.
+[[noreturn]] void end_by_signal(int signal) { leave(128 + signal); }
+
+void listen_to_signals() {
+  constexpr int kDeadly[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM};
+  struct {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)();
+    std::uint64_t mask;
+  } action{end_by_signal, 0, nullptr, 0};
+#if defined(__x86_64__)
+  // The kernel wants a way back, although there is none.
+  action.flags = 0x04000000;  // SA_RESTORER
+  action.restorer = [] { leave(126); };
+#endif
+  for (int signal : kDeadly) raw(SYS_rt_sigaction, signal, &action, nullptr, 8);
+}
+
 // Blocks until `start` connects; from then on failures are reported to it. The socket goes away
 // with the first connection, so that of two racing starts one fails.
 void wait_for_start(Launcher& launcher) {
   int listener = launcher.header->start_fd;
   if (listener < 0) return;
+  listen_to_signals();
   LaunchReport waiting;
   waiting.what = LaunchWhat::kWaiting;
   send(launcher.report_fd, waiting);

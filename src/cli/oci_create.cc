@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/bundle.h"
 #include "cli/commands.h"
+#include "cli/oci.h"
 #include "cli/session.h"
 #include "spec/validate.h"
 
@@ -27,31 +28,6 @@ constexpr OptionSpec kRunOnly[] = {
 };
 constexpr OptionSpec kCreateOnly[] = {{"no-subreaper", 0, "", "accepted; we are none"}};
 
-Result<int> preserved_fds(const Arguments& arguments, container::Strings& env) {
-  int count = 0;
-  if (auto text = arguments.value("preserve-fds")) {
-    auto given = parse_number<int>(*text);
-    if (!given || *given < 0 || *given > 1'000'000) {
-      return std::unexpected(Error::invalid("not a number of descriptors")
-                                 .where("--preserve-fds ", *text)
-                                 .code("option.value"));
-    }
-    count = *given;
-  }
-  // Socket activation: the container's init is the process that the descriptors are for.
-  const char* listen = std::getenv("LISTEN_FDS");
-  auto sockets = listen == nullptr ? std::nullopt : parse_number<int>(listen);
-  if (sockets && *sockets > 0 && *sockets < 1'000'000) {
-    count += *sockets;
-    env.push_back(cat("LISTEN_FDS=", *sockets));
-    env.emplace_back("LISTEN_PID=1");
-    if (const char* names = std::getenv("LISTEN_FDNAMES")) {
-      env.push_back(cat("LISTEN_FDNAMES=", std::string_view(names)));
-    }
-  }
-  return count;
-}
-
 struct Request {
   Bundle bundle;
   container::CreateOptions options;
@@ -73,6 +49,7 @@ Result<> read_request(const Context& context, const Arguments& arguments, Reques
   if (const char* receiver = std::getenv("RUN_OCI_SECCOMP_RECEIVER")) {
     options.seccomp_receiver = receiver;
   }
+  if (const char* manager = std::getenv("NOTIFY_SOCKET")) options.notify_socket = manager;
   options.no_pivot = arguments.flag("no-pivot");
   options.no_cgroups = context.no_cgroups;
   options.systemd_scope = context.systemd_cgroup;
@@ -91,7 +68,9 @@ Result<int> run_create(Context& context, const Arguments& arguments) {
 
 Result<int> run_start(Context& context, const Arguments& arguments) {
   Session session = TRY(Session::open(context));
-  TRY(container::start(session.containers(), arguments.operands()[0]));
+  const char* manager = std::getenv("NOTIFY_SOCKET");
+  TRY(container::start(session.containers(), arguments.operands()[0],
+                       manager == nullptr ? "" : manager));
   return 0;
 }
 

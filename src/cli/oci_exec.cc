@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/oci.h"
 #include "cli/session.h"
 #include "spec/command_line.h"
 #include "spec/oci_config.h"
@@ -103,9 +104,7 @@ Result<> read_options(const Arguments& arguments, container::ExecOptions& out) {
   if (arguments.has("no-new-privs")) out.no_new_privileges = arguments.flag("no-new-privs");
   if (auto profile = arguments.value("apparmor")) out.apparmor_profile = *profile;
   if (auto label = arguments.value("process-label")) out.selinux_label = *label;
-  if (auto count = arguments.value("preserve-fds")) {
-    out.preserve_fds = TRY(number_option<int>("preserve-fds", *count));
-  }
+  out.preserve_fds = TRY(preserved_fds(arguments, out.env));
   out.cwd = arguments.value_or("cwd", "");
   out.user = TRY(checked_user(arguments.value_or("user", "")));
   for (auto cgroup : arguments.all("cgroup")) out.cgroups.emplace_back(cgroup);

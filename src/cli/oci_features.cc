@@ -56,7 +56,8 @@ void write_linux(formats::JsonWriter& json) {
   write_seccomp(json);
   write_switch(json, "apparmor", true);
   write_switch(json, "selinux", true);
-  write_switch(json, "intelRdt", false);
+  json.key("intelRdt").begin_object().field("enabled", true).field("schemata", true);
+  json.field("monitoring", true).end_object();
   json.key("memoryPolicy").begin_object();
   json.field("modes", plan::known_memory_policy_modes());
   json.field("flags", plan::known_memory_policy_flags()).end_object();
@@ -76,7 +77,9 @@ Result<int> run_features(Context&, const Arguments&) {
   json.field("mountOptions", plan::known_mount_options());
   write_linux(json);
   json.key("annotations").begin_object().field("org.caisson.version", CAISSON_VERSION).end_object();
-  json.field("potentiallyUnsafeConfigAnnotations", Words{spec::kRootAnnotation});
+  json.field("potentiallyUnsafeConfigAnnotations",
+             Words{spec::kRootAnnotation, "run.oci.hooks.", "run.oci.keep_original_groups",
+                   "run.oci.pidfd_receiver", "run.oci.seccomp.receiver"});
   json.end_object();
   TRY(print(out + "\n"));
   return 0;

@@ -74,7 +74,9 @@ struct CreateOptions {
   std::string cgroup_parent;        // see plan::Options
   std::string default_cgroup_name;  // empty: the id
   std::string seccomp_receiver;     // see plan::Options
-  plan::Stdio stdio;                // create and a foreground run; -1: the caller's
+  // Socket of the service manager (sd_notify(3)) that hears when the program is ready; empty: none.
+  std::string notify_socket;
+  plan::Stdio stdio;  // create and a foreground run; -1: the caller's
   Strings extra_env;
   std::map<std::string, std::string> labels;
   std::string wall = "namespaces";
@@ -87,8 +89,9 @@ struct CreateResult {
 // A terminal needs `console_socket`.
 Result<CreateResult> create(Context& context, const CreateOptions& options);
 
-// Lets a created container run its program, then runs the poststart hooks.
-Result<> start(Context& context, std::string_view id);
+// Lets a created container run its program, then runs the poststart hooks. With `notify_socket`
+// (see CreateOptions) it returns when the program says that it is ready, or has ended.
+Result<> start(Context& context, std::string_view id, const std::string& notify_socket = {});
 
 enum class RunMode {
   kForeground,  // until the program ends; signals and terminal are passed on

@@ -167,6 +167,7 @@ Result<> make_plan(Context& context, Container& container, const ExecOptions& op
   exec.request.tight_memory = plan::has_tight_memory(spec);
   exec.request.cgroups = container.state.cgroups;
   for (const auto& choice : options.cgroups) TRY(choose_cgroup(choice, exec.request.cgroups));
+  exec.request.resctrl_groups = container.state.resctrl_groups;
   const auto& seccomp = exec.process.seccomp;
   if (seccomp.has_listener()) {
     exec.seccomp_agent =
@@ -238,7 +239,9 @@ Result<ExecResult> exec(Context& context, std::string_view id, const ExecOptions
   fault_point(context, "exec", "done");
   ExecResult result{process.pid, {}};
   if (options.detach) return result;
-  result.exit = TRY(wait_in_foreground(process, *signals, exec.console_receiver, options.stdio));
+  NotifyProxy none;
+  result.exit =
+      TRY(wait_in_foreground(process, *signals, exec.console_receiver, options.stdio, none));
   return result;
 }
 

@@ -75,22 +75,24 @@ ForegroundSignals::~ForegroundSignals() {
 
 Result<Exit> wait_in_foreground(const plan::ProcessHandle& process,
                                 const ForegroundSignals& signals, FdRef console,
-                                const plan::Stdio& stdio) {
+                                const plan::Stdio& stdio, NotifyProxy& notify) {
   std::optional<TerminalProxy> terminal;
   if (console.number() >= 0) {
     terminal.emplace(
         TRY(TerminalProxy::create(console, chosen(stdio.in, 0), chosen(stdio.out, 1))));
   }
   Forwarder program(process);
-  std::array<pollfd, 2 + TerminalProxy::kPolls> fds;
+  std::array<pollfd, 3 + TerminalProxy::kPolls> fds;
   for (;;) {
     fds.fill(pollfd{-1, 0, 0});
     fds[0] = {process.pidfd.number(), POLLIN, 0};
     fds[1] = {signals.fd().number(), POLLIN, 0};
+    if (notify) fds[2] = {notify.socket().number(), POLLIN, 0};
     auto terminal_fds = std::span(fds).last<TerminalProxy::kPolls>();
     if (terminal) terminal->fill(terminal_fds);
     TRY_CTX(sys::poll(fds, -1), "wait for the program");
     if (fds[1].revents != 0) handle_signals(signals.fd(), program, terminal);
+    if (fds[2].revents != 0) (void)notify.handle(process.pid);
     if (terminal) {
       terminal->handle(terminal_fds);
       if (int signal = terminal->take_typed_signal(process.pid)) program.was_sent(signal);

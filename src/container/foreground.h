@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "container/notify_proxy.h"
 #include "container/state.h"
 #include "plan/executor.h"
 #include "sys/event.h"
@@ -28,9 +29,9 @@ class ForegroundSignals {
 // Waits for the end of `process`, a child of ours. Every signal that we can catch goes to it
 // meanwhile, but SIGCHLD, SIGURG and SIGPIPE, and SIGWINCH when there is a terminal to resize.
 // `console`: receives the pty master; -1: the program has our own descriptors. `stdio` as for the
-// start.
+// start. `notify`, when it is open, is served.
 Result<Exit> wait_in_foreground(const plan::ProcessHandle& process,
                                 const ForegroundSignals& signals, FdRef console,
-                                const plan::Stdio& stdio);
+                                const plan::Stdio& stdio, NotifyProxy& notify);
 
 }  // namespace caisson::container

@@ -41,7 +41,7 @@ ErrnoOr<> become_hook(const HookChild& child) {
   reset_signals();
   TRY(make_stdio(FdRef(child.input), 0));
   TRY(make_stdio(FdRef(child.output), 1));
-  TRY(make_stdio(FdRef(child.output), 2));
+  TRY(make_stdio(FdRef(child.errors), 2));
   TRY(enter_namespaces(child));
   TRY(sys::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC));
   if (child.program < 0) return sys::call_void(SYS_execve, child.path, child.args, child.env);

@@ -69,7 +69,8 @@ ErrnoOr<RunningHook> spawn(const spec::Hook& hook, std::string_view state, const
   child.args = args.data();
   child.env = env.data();
   child.input = input.number();
-  child.output = output.write.number();
+  child.output = place.out >= 0 ? place.out : output.write.number();
+  child.errors = place.err >= 0 ? place.err : output.write.number();
   child.report = report.write.number();
   child.pidfd = place.pidfd;
   child.namespaces = static_cast<int>(place.namespaces);
@@ -162,6 +163,18 @@ constexpr std::uint64_t kNamespaceFlags[spec::kNamespaceKinds] = {
 
 }  // namespace
 
+Result<HookOutput> HookOutput::open(const std::map<std::string, std::string>& annotations) {
+  HookOutput output;
+  for (auto [key, fd] : {std::pair("run.oci.hooks.stdout", &output.out),
+                         std::pair("run.oci.hooks.stderr", &output.err)}) {
+    auto path = annotations.find(key);
+    if (path == annotations.end()) continue;
+    *fd = TRY_CTX(sys::openat(sys::kCwd, path->second.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600),
+                  "annotation ", key, ": open ", path->second);
+  }
+  return output;
+}
+
 Result<> run_hooks(const std::vector<spec::Hook>& hooks, std::string_view phase,
                    std::string_view state, const HookPlace& place) {
   for (std::size_t i = 0; i < hooks.size(); ++i) TRY(run_hook(hooks[i], phase, i, state, place));
@@ -189,8 +202,11 @@ void run_poststop_hooks(const Context& context, const Folder& folder, std::strin
     if (context.warn) context.warn(cat("poststop hooks not run: ", spec.error().message()));
     return;
   }
+  auto output = HookOutput::open(spec->annotations);
+  HookPlace place = output ? output->place() : HookPlace();
+  if (!output && context.warn) context.warn(output.error().message());
   for (std::size_t i = 0; i < spec->hooks.poststop.size(); ++i) {
-    auto run = run_hook(spec->hooks.poststop[i], "poststop", i, state, {});
+    auto run = run_hook(spec->hooks.poststop[i], "poststop", i, state, place);
     if (!run && context.warn) context.warn(run.error().message());
   }
 }

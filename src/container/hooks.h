@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +20,15 @@ namespace caisson::container {
 struct HookPlace {
   int pidfd = -1;                // -1: the caller's
   std::uint64_t namespaces = 0;  // CLONE_NEW*: which ones are entered
+  int out = -1, err = -1;        // where their output goes; -1: kept for the error
+};
+
+// Files that take the hooks' output, as the annotations run.oci.hooks.stdout and
+// run.oci.hooks.stderr name them; appended to.
+struct HookOutput {
+  Fd out, err;
+  static Result<HookOutput> open(const std::map<std::string, std::string>& annotations);
+  HookPlace place() const { return {-1, 0, out.number(), err.number()}; }
 };
 
 // Runs them in order, each to its end: with exactly its own arguments and environment, `state`

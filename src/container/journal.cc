@@ -21,6 +21,7 @@ constexpr KindName kKindNames[] = {
     {plan::Undo::Kind::kRemoveDirectory, "remove-directory"},
     {plan::Undo::Kind::kUnmount, "unmount"},
     {plan::Undo::Kind::kStopUnit, "stop-unit"},
+    {plan::Undo::Kind::kRemoveResctrlGroup, "remove-resctrl-group"},
 };
 
 void append_escaped(std::string& out, std::string_view text) {

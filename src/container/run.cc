@@ -42,8 +42,8 @@ Result<RunResult> run_in_foreground(Context& context, const RunOptions& options)
   RunResult result{container.state.init.pid, {}};
   plan::ProcessHandle init{container.state.init.pid, container.state.init.start_time,
                            std::move(container.init)};
-  result.exit =
-      TRY(wait_in_foreground(init, *start.signals, start.console_receiver, options.create.stdio));
+  result.exit = TRY(wait_in_foreground(init, *start.signals, start.console_receiver,
+                                       options.create.stdio, start.notify));
   finish(context, container, result.exit, options.remove_on_exit);
   return result;
 }
@@ -52,7 +52,10 @@ Result<RunResult> run_and_leave(Context& context, const RunOptions& options) {
   Start start(context, options.create);
   start.run = RunMode::kDetached;
   TRY(run_start_sequence(start));
-  return RunResult{start.container.state.init.pid, {}};
+  start.container.lock.release();
+  int pid = start.container.state.init.pid;
+  if (start.notify) TRY(start.notify.wait(pid, start.container.init));
+  return RunResult{pid, {}};
 }
 
 }  // namespace

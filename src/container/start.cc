@@ -3,6 +3,7 @@
 #include "container/errors.h"
 #include "container/fault.h"
 #include "container/hooks.h"
+#include "container/notify_proxy.h"
 #include "container/seccomp_agent.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -36,7 +37,8 @@ Result<> run_poststart_hooks(const Container& container) {
   spec::ContainerSpec spec;
   TRY(read_spec(container, text, spec));
   Snapshot snapshot{container.state, Status::kRunning, {}};
-  return run_hooks(spec.hooks.poststart, "poststart", state_json(snapshot, ""));
+  auto output = TRY(HookOutput::open(spec.annotations));
+  return run_hooks(spec.hooks.poststart, "poststart", state_json(snapshot, ""), output.place());
 }
 
 Result<> go(Context& context, Container& container) {
@@ -67,18 +69,26 @@ Result<> go(Context& context, Container& container) {
 
 }  // namespace
 
-Result<> start(Context& context, std::string_view id) {
+Result<> start(Context& context, std::string_view id, const std::string& notify_socket) {
   auto container = TRY(open_for_change(context, id));
   auto startable = check_startable(container);
   if (!startable)
     return std::unexpected(std::move(startable).error().doing("container ", quoted(id)));
+  NotifyProxy notify;
+  bool notifies = !notify_socket.empty() &&
+                  sys::faccessat(container.folder.dir, kNotifyDirectory, F_OK).has_value();
+  if (notifies) notify = TRY(NotifyProxy::open(container.folder.dir, notify_socket));
   TRY(go(context, container));
   fault_point(context, "start", "poststart");
   auto hooks = run_poststart_hooks(container);
-  if (hooks) return {};
-  // The specification: stop the container and report the error.
-  (void)kill_init(context, container, kKillTimeoutMs);
-  return hooks;
+  if (!hooks) {
+    // The specification: stop the container and report the error.
+    (void)kill_init(context, container, kKillTimeoutMs);
+    return hooks;
+  }
+  if (!notify) return {};
+  container.lock.release();
+  return notify.wait(container.state.init.pid, container.init);
 }
 
 }  // namespace caisson::container

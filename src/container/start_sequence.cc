@@ -89,6 +89,10 @@ Result<> make_plan(Start& start) {
   plan_options.default_cgroup_name =
       options.default_cgroup_name.empty() ? options.id : options.default_cgroup_name;
   plan_options.seccomp_receiver = options.seccomp_receiver;
+  if (!options.notify_socket.empty()) {
+    plan_options.notify_directory =
+        cat(folder_path(start.context, options.id), "/", kNotifyDirectory);
+  }
   start.plan = TRY(plan::compile(*options.spec, start.host, plan_options));
   tell_notices(start.context, start.plan);
   return check_terminal(start);
@@ -193,6 +197,16 @@ Result<> make_output(Start& start) {
   return {};
 }
 
+// The directory waits for the `start` that listens in it.
+Result<> make_notify(Start& start) {
+  const std::string& manager = start.options.notify_socket;
+  if (manager.empty()) return {};
+  FdRef dir = start.container.folder.dir;
+  TRY_CTX(sys::mkdirat(dir, kNotifyDirectory, 0755), "make the directory for notifications");
+  if (start.run) start.notify = TRY(NotifyProxy::open(dir, manager));
+  return {};
+}
+
 Result<> make_console(Start& start) {
   if (!start.plan.process.terminal) return {};
   const std::string& path = start.options.console_socket;
@@ -234,11 +248,16 @@ Result<> run_create_hooks(Start& start, plan::HookPhase phase, const plan::Proce
   Snapshot snapshot{container.state, Status::kCreating, {}};
   std::string state = state_json(snapshot, "");
   const spec::Hooks& hooks = start.plan.hooks;
-  if (phase == plan::HookPhase::kPrestart) return run_hooks(hooks.prestart, "prestart", state);
-  if (phase == plan::HookPhase::kCreateRuntime) {
-    return run_hooks(hooks.create_runtime, "createRuntime", state);
+  auto output = TRY(HookOutput::open(start.plan.annotations));
+  HookPlace place = output.place();
+  if (phase == plan::HookPhase::kPrestart) {
+    return run_hooks(hooks.prestart, "prestart", state, place);
   }
-  HookPlace place{process.pidfd.number(), own_namespaces(start.plan.namespaces)};
+  if (phase == plan::HookPhase::kCreateRuntime) {
+    return run_hooks(hooks.create_runtime, "createRuntime", state, place);
+  }
+  place.pidfd = process.pidfd.number();
+  place.namespaces = own_namespaces(start.plan.namespaces);
   TRY(run_hooks(hooks.create_container, "createContainer", state, place));
   return catch_signals(start);  // this phase is the last one
 }
@@ -280,6 +299,7 @@ Result<> execute(Start& start) {
   State& state = container.state;
   state.init = {created.init.pid, created.init.start_time};
   state.cgroups = std::move(created.cgroups);
+  state.resctrl_groups = std::move(created.resctrl_groups);
   container.init = std::move(created.init.pidfd);
   start.layers = std::move(created.layers);
   start.console_sender.reset();
@@ -293,7 +313,7 @@ Result<> save_created(Start& start) {
   Container& container = start.container;
   container.state.progress = start.run ? Progress::kStarted : Progress::kCreated;
   container.status = start.run ? Status::kRunning : Status::kCreated;
-  bool saved = start.run == RunMode::kForeground;
+  bool saved = start.run == RunMode::kForeground && container.state.resctrl_groups.empty();
   if (start.layers.valid()) {
     container.state.layers_fd = start.layers.number();
     container.state.layers_holder = container.state.supervisor;
@@ -305,7 +325,9 @@ Result<> save_created(Start& start) {
 Result<> run_poststart_hooks(Start& start) {
   if (!start.run || start.plan.hooks.poststart.empty()) return {};
   Snapshot snapshot{start.container.state, Status::kRunning, {}};
-  return run_hooks(start.plan.hooks.poststart, "poststart", state_json(snapshot, ""));
+  auto output = TRY(HookOutput::open(start.plan.annotations));
+  return run_hooks(start.plan.hooks.poststart, "poststart", state_json(snapshot, ""),
+                   output.place());
 }
 
 Result<> pid_file(Start& start) {
@@ -314,8 +336,11 @@ Result<> pid_file(Start& start) {
 }
 
 Result<> pidfd_socket(Start& start) {
-  if (start.options.pidfd_socket.empty()) return {};
-  return send_to_socket(start.options.pidfd_socket, "pidfd", start.container.init);
+  std::string path = start.options.pidfd_socket;
+  auto receiver = start.plan.annotations.find("run.oci.pidfd_receiver");
+  if (path.empty() && receiver != start.plan.annotations.end()) path = receiver->second;
+  if (path.empty()) return {};
+  return send_to_socket(path, "pidfd", start.container.init);
 }
 
 struct Step {
@@ -329,6 +354,7 @@ constexpr Step kSteps[] = {
     {"seccomp-agent", reach_seccomp_agent},
     {"claim", claim},
     {"output", make_output},
+    {"notify", make_notify},
     {"console", make_console},
     {"execute", execute},  // within it: save the process' identity, run the hooks of create
     {"save", save_created},

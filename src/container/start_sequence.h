@@ -14,6 +14,7 @@
 #include "container/container.h"
 #include "container/foreground.h"
 #include "container/log.h"
+#include "container/notify_proxy.h"
 #include "container/seccomp_agent.h"
 #include "plan/plan.h"
 
@@ -37,6 +38,7 @@ struct Start {
   std::optional<LogWriter> log;           // the same
   Fd console_sender, console_receiver;    // ours, when we hold the terminal
   SeccompAgent seccomp_agent;
+  NotifyProxy notify;
   Fd layers;
   std::optional<ForegroundSignals> signals;  // of a run in the foreground
 

@@ -201,6 +201,7 @@ constexpr Field<State> kStateFields[] = {
     field<&State::layers>("layers"),
     field<&State::paused_early>("pausedEarly"),
     field<&State::hooks_begun>("hooksBegun"),
+    field<&State::resctrl_groups>("resctrlGroups"),
     field<&State::seccomp_agent>("seccompAgent"),
     field<&State::systemd_scope>("systemdScope"),
     field<&State::systemd_user>("systemdUser"),
@@ -250,6 +251,7 @@ std::string to_json(const State& state) {
   write_bool(json, "hooksBegun", state.hooks_begun);
   if (!state.systemd_scope.empty()) json.field("systemdScope", state.systemd_scope);
   if (state.systemd_user) json.field("systemdUser", true);
+  if (!state.resctrl_groups.empty()) json.field("resctrlGroups", state.resctrl_groups);
   if (!state.seccomp_agent.empty()) {
     json.field("seccompAgent", state.seccomp_agent);
     json.field("seccompMetadata", state.seccomp_metadata);

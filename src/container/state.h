@@ -84,6 +84,7 @@ struct State {
   std::vector<Layer> layers;
   bool paused_early = false;  // frozen before it was started; `start` is to be refused
   bool hooks_begun = false;   // a hook ran: poststop hooks are due at the end
+  std::vector<std::string> resctrl_groups;  // directories, see plan::CreateResult
   // Agent that gets the listener of init's seccomp filter; empty: none.
   std::string seccomp_agent, seccomp_metadata;
 };

@@ -31,6 +31,7 @@ State full_state() {
   state.layers_holder = {99, 7};
   state.layers = {{"0", "/", "/"}, {"1", "/home", "/home"}};
   state.hooks_begun = true;
+  state.resctrl_groups = {"/sys/fs/resctrl/web"};
   state.seccomp_agent = "/run/agent.sock";
   state.seccomp_metadata = "opaque";
   return state;

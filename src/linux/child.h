@@ -80,11 +80,11 @@ struct ChildReport {
   ChildStep step = ChildStep::kNone;
   std::int32_t index = -1;  // of the mount step, limit, sysctl... concerned
   Operation operation = Operation::kNone;
-  char object[PATH_MAX] = {};     // path or name concerned
-  char log[512] = {};             // what the kernel said of a file system context
-  std::int32_t launched = 0;      // 1: everything was ready and the launcher was about to run
-  std::int32_t init_pid = 0;      // set when the init is a grandchild
-  std::uint64_t skipped[4] = {};  // bit n: optional or fallen-back mount step n, for notices
+  char object[PATH_MAX] = {};       // path or name concerned
+  char log[512] = {};               // what the kernel said of a file system context
+  std::int32_t launched = 0;        // 1: everything was ready and the launcher was about to run
+  std::int32_t init_pid = 0;        // set when the init is a grandchild
+  std::uint8_t* skipped = nullptr;  // nonzero n: optional or fallen-back mount step n, for notices
   std::int64_t begin_ns[static_cast<int>(ChildStep::kCount)] = {};
   std::int64_t end_ns[static_cast<int>(ChildStep::kCount)] = {};
 };
@@ -198,6 +198,7 @@ ErrnoOr<> open_exec_console(ChildContext& context);
 ErrnoOr<> apply_limits(ChildContext& context);
 ErrnoOr<> apply_scheduling(ChildContext& context);
 ErrnoOr<> enter_working_directory(ChildContext& context);
+ErrnoOr<> set_affinity(const std::vector<std::uint64_t>& cpus);
 ErrnoOr<> join_session_keyring(ChildContext& context);
 ErrnoOr<> prepare_seccomp(ChildContext& context);
 ErrnoOr<> become_user(ChildContext& context);
@@ -215,6 +216,8 @@ void note(ChildContext& context, Operation operation, std::string_view object, i
 enum class Make { kNothing, kDirectory, kFile };
 ErrnoOr<Fd> open_in_root(ChildContext& context, std::string_view path, Make make,
                          std::uint32_t mode = 0755, bool no_symlinks = false);
+// The same for a path whose last part may be a symbolic link, which is not followed. ENOENT: none.
+ErrnoOr<Fd> open_link_in_root(ChildContext& context, std::string_view path);
 // The directory that holds the last part of `path`, made when missing; `name` is set to that part.
 // The descriptor stays the context's own, valid until the next call.
 ErrnoOr<FdRef> parent_in_root(ChildContext& context, std::string_view path, const char*& name);

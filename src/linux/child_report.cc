@@ -350,8 +350,8 @@ Error launch_error(const LaunchReport& report, const std::string& program) {
 
 plan::Strings notices_of(const ChildReport& report, const plan::Plan& plan) {
   plan::Strings notices;
-  for (std::size_t i = 0; i < plan.mounts.steps.size() && i < 256; ++i) {
-    if ((report.skipped[i / 64] >> (i % 64) & 1) == 0) continue;
+  for (std::size_t i = 0; i < plan.mounts.steps.size(); ++i) {
+    if (report.skipped[i] == 0) continue;
     const auto& step = plan.mounts.steps[i];
     if (step.op == MountOp::kOverlayView) {
       notices.push_back(cat(step.target, " can't be copy-on-write here and is read-only"));

@@ -9,6 +9,7 @@
 #include "linux/executor.h"
 #include "linux/namespaces.h"
 #include "linux/net_devices.h"
+#include "linux/resctrl.h"
 #include "linux/scope.h"
 #include "linux/spawn.h"
 #include "sys/file.h"
@@ -50,21 +51,8 @@ struct Start {
 // --- steps
 // ------------------------------------------------------------------------------------------
 
-// What a plan may hold and this executor can't carry out is refused before anything is touched.
-Result<> refuse_unknown(const plan::Plan& plan) {
-  auto refuse = [](std::string_view field, std::string_view cure) -> Result<> {
-    return std::unexpected(Error::with_cause(EOPNOTSUPP, "this version does not carry it out")
-                               .where(field)
-                               .cure(cure)
-                               .code("plan.unsupported"));
-  };
-  if (plan.intel_rdt) return refuse("linux.intelRdt", "leave it out");
-  return {};
-}
-
 Result<> prepare_context(Start& start) {
   auto& context = start.context;
-  TRY(refuse_unknown(*start.request.plan));
   const auto& plan = *start.request.plan;
   context.plan = &plan;
   context.process = &plan.process;
@@ -95,6 +83,14 @@ void place_devices(Start& start) {
   if (context.await_joins) return;  // they are sent
   context.cgroup_task_fds = cgroups.task_fds;
   context.devices_task_fd = cgroups.devices_task_fd;
+}
+
+Result<> make_resctrl(Start& start) {
+  const auto& plan = start.request.plan->resctrl;
+  if (!plan) return {};
+  std::string mount_point = TRY(resctrl_mount_point());
+  start.result.resctrl_groups = TRY(make_resctrl_groups(*plan, mount_point, *start.request.undo));
+  return {};
 }
 
 Result<> open_namespaces(Start& start) {
@@ -178,6 +174,11 @@ Result<> make_cgroup_directories(Start& start) {
   return {};
 }
 
+// What shall be made anew at the target instead of being mounted there.
+bool is_copied_link(const plan::MountStep& step) {
+  return step.copy_symlink && sys::readlink(sys::kCwd, step.source.c_str());
+}
+
 // Bind sources are cloned here, in the caller's own mount namespace and with its rights, so that
 // the mapped root of a user namespace need not reach them. Without privilege the child does it.
 Result<> open_sources(Start& start) {
@@ -204,7 +205,7 @@ Result<> open_sources(Start& start) {
       context.id_map_namespaces[i] =
           TRY(make_id_map_namespace(step.uid_mappings, step.gid_mappings));
     }
-    if (step.op != MountOp::kBind) continue;
+    if (step.op != MountOp::kBind || is_copied_link(step)) continue;
     auto source = open_bind_source(step);
     // Not privileged after all (root of an outer user namespace with locked mounts): the child
     // tries.
@@ -381,6 +382,7 @@ Result<> register_process(Start& start) {
   handle.start_time = TRY_CTX(sys::process_start_time(handle.pid), "identify the container's init");
   handle.pidfd = TRY_CTX(sys::dup_cloexec(start.process.pidfd()), "keep the init's pidfd");
   start.result.cgroups = start.cgroups.locations;
+  TRY(join_resctrl_groups(start.result.resctrl_groups, handle.pid));
   if (start.request.on_process) TRY(start.request.on_process(handle, start.result.cgroups));
   return {};
 }
@@ -464,6 +466,7 @@ struct ParentStep {
 
 constexpr ParentStep kSteps[] = {
     {"prepare", prepare_context},
+    {"resctrl", make_resctrl},
     {"open-namespaces", open_namespaces},
     {"cgroups", make_cgroup_directories},
     {"open-sources", open_sources},
@@ -491,7 +494,7 @@ ErrnoOr<Fd> open_bind_source(const plan::MountStep& step) {
 }
 
 Result<CreateResult> create_container(CreateRequest& request, EarlyNetwork* network) {
-  Start start(request, TRY(SharedReport::create()), network);
+  Start start(request, TRY(SharedReport::create(request.plan->mounts.steps.size())), network);
   for (const auto& step : kSteps) {
     std::int64_t begin = request.timeline != nullptr ? monotonic_ns() : 0;
     auto done = step.run(start);

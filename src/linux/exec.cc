@@ -12,6 +12,7 @@
 #include "linux/cgroup.h"
 #include "linux/executor.h"
 #include "linux/namespaces.h"
+#include "linux/resctrl.h"
 #include "linux/spawn.h"
 #include "sys/file.h"
 #include "sys/process.h"
@@ -164,6 +165,7 @@ Result<> converse(Exec& exec) {
   int pid = TRY(exec.outside ? made_by_launcher(exec, talk) : made_by_intermediate(exec, talk));
   Fd pidfd = TRY_CTX(sys::pidfd_open(pid), "open the new process");
   exec.process = NewProcess(pid, std::move(pidfd));
+  TRY(join_resctrl_groups(exec.request.resctrl_groups, pid));
   TRY(say(talk, "G"));
   TRY(last_event(talk, exec.process, kReadyTimeoutMs, exec.passed, exec.request.on_listener));
   return {};

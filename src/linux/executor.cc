@@ -7,6 +7,7 @@
 #include "linux/early_network.h"
 #include "linux/host_facts.h"
 #include "linux/listener.h"
+#include "linux/resctrl.h"
 #include "linux/scope.h"
 #include "sys/file.h"
 #include "sys/mount.h"
@@ -100,6 +101,7 @@ class LinuxExecutor final : public plan::Executor {
             sys::umount(change.target.c_str(), MNT_DETACH | 8 /* UMOUNT_NOFOLLOW */), "unmount",
             change.target);
       case plan::Undo::Kind::kStopUnit: return stop_unit(change.target);
+      case plan::Undo::Kind::kRemoveResctrlGroup: return remove_resctrl_group(change.target);
     }
     return {};
   }

@@ -409,11 +409,22 @@ constexpr Step kInitSteps[] = {
     {ChildStep::kLauncher, launch},
 };
 
+// process.execCPUAffinity: the processors before the cgroup is joined, and those afterwards.
+ErrnoOr<> join_exec_cgroups(ChildContext& context) {
+  const auto& process = *context.process;
+  note(context, Operation::kNone, "process.execCPUAffinity");
+  if (!process.cpus_initial.empty()) TRY(set_affinity(process.cpus_initial));
+  TRY(join_cgroups(context));
+  if (process.cpus_final.empty()) return {};
+  note(context, Operation::kNone, "process.execCPUAffinity.final");
+  return set_affinity(process.cpus_final);
+}
+
 // A process that joins a running container. Our own /proc/self is that of the host's until the
 // namespaces are entered.
 constexpr Step kExecSteps[] = {
     {ChildStep::kPrepare, prepare},
-    {ChildStep::kJoinCgroup, join_cgroups},
+    {ChildStep::kJoinCgroup, join_exec_cgroups},
     {ChildStep::kJoinNamespaces, join_namespaces},
     {ChildStep::kBecomeRoot, become_root},
     {ChildStep::kConsole, exec_console},

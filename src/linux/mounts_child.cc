@@ -33,6 +33,10 @@ Make make_for(const MountStep& step, FdRef source) {
 
 ErrnoOr<Fd> open_target(ChildContext& context, int index, const MountStep& step, Make make) {
   note(context, Operation::kResolveTarget, step.target, index);
+  if (step.no_symlink_target) {
+    auto link = open_link_in_root(context, step.target);
+    if (link || link.error().value != ENOENT) return link;
+  }
   return open_in_root(context, step.target, make, 0755, step.inside_directory_only);
 }
 
@@ -173,9 +177,30 @@ ErrnoOr<> part_from_host(ChildContext& context, int index, const MountStep& step
   return sys::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, propagation);
 }
 
+// crun's copy-symlink. False: the source is something else.
+ErrnoOr<bool> copy_symlink(ChildContext& context, int index, const MountStep& step) {
+  char link[PATH_MAX];
+  auto length = sys::call(SYS_readlinkat, AT_FDCWD, step.source.c_str(), link, sizeof link - 1);
+  if (!length && length.error().value == EINVAL) return false;
+  link[TRY(length)] = '\0';
+  const char* name = nullptr;
+  note(context, Operation::kMakeLink, step.target, index);
+  FdRef parent = TRY(parent_in_root(context, step.target, name));
+  auto made = sys::symlinkat(link, parent, name);
+  if (made) return true;
+  if (made.error().value != EEXIST) return std::unexpected(made.error());
+  char there[PATH_MAX];
+  auto size = sys::call(SYS_readlinkat, parent.number(), name, there, sizeof there);
+  bool same =
+      size && *size == *length && std::memcmp(there, link, static_cast<std::size_t>(*size)) == 0;
+  if (!same) return std::unexpected(Errno{EEXIST});
+  return true;
+}
+
 ErrnoOr<> bind(ChildContext& context, int index, const MountStep& step) {
   auto slot = static_cast<std::size_t>(index);
   note(context, Operation::kOpenSource, step.source, index);
+  if (step.copy_symlink && TRY(copy_symlink(context, index, step))) return {};
   Fd own;
   if (!context.sources[slot]) own = TRY(open_bind_source(step));
   FdRef tree = own ? own.ref() : context.sources[slot].ref();
@@ -257,6 +282,8 @@ ErrnoOr<> copy_up(ChildContext& context, int index, const MountStep& step) {
   Fd old_content = TRY(sys::openat(target.fd, ".", O_RDONLY | O_DIRECTORY));
   Fd new_content = TRY(sys::openat(tree, ".", O_RDONLY | O_DIRECTORY));
   TRY(copy_entries(old_content, new_content, 0));
+  new_content.reset();
+  TRY(finish_tree(context, index, step, tree, id_map_of(context, index)));
   return attach(context, index, step, tree, target.fd);
 }
 
@@ -428,7 +455,7 @@ ErrnoOr<> run_mount_steps(ChildContext& context, plan::Phase phase) {
     auto done = run_step(context, static_cast<int>(i), steps[i]);
     if (done || may_be_missing(steps[i], done.error(), context.report->operation)) continue;
     if (!steps[i].optional) return done;
-    if (i < 256) context.report->skipped[i / 64] |= std::uint64_t{1} << (i % 64);
+    context.report->skipped[i] = 1;
     context.report->log[0] = '\0';
   }
   forget_cached_parent(context);

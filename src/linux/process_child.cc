@@ -149,6 +149,14 @@ void fill_home(ChildContext& context) {
   context.home[5 + home.size()] = '\0';
 }
 
+// All processors of the cgroup's cpuset, whatever the caller restricted itself to: a restriction
+// that is inherited would outlive every later change of that set.
+void use_all_cpus() {
+  std::uint64_t cpus[16];
+  std::memset(cpus, 0xff, sizeof cpus);
+  (void)sys::call_void(SYS_sched_setaffinity, 0, sizeof cpus, cpus);
+}
+
 }  // namespace
 
 ErrnoOr<> apply_limits(ChildContext& context) {
@@ -163,6 +171,7 @@ ErrnoOr<> apply_limits(ChildContext& context) {
 
 ErrnoOr<> apply_scheduling(ChildContext& context) {
   const auto& process = *context.process;
+  if (process.cpus_initial.empty() && process.cpus_final.empty()) use_all_cpus();
   if (process.scheduler) {
     struct {
       std::uint32_t size, policy;
@@ -197,6 +206,10 @@ ErrnoOr<> apply_scheduling(ChildContext& context) {
     TRY(sys::call(SYS_personality, *process.personality));
   }
   return {};
+}
+
+ErrnoOr<> set_affinity(const std::vector<std::uint64_t>& cpus) {
+  return sys::call_void(SYS_sched_setaffinity, 0, cpus.size() * sizeof cpus[0], cpus.data());
 }
 
 ErrnoOr<> enter_working_directory(ChildContext& context) {

@@ -129,7 +129,7 @@ ErrnoOr<Fd> view_tree(ChildContext& context, std::size_t index, const plan::Moun
   bool refused = !tree && (tree.error().value == EINVAL || tree.error().value == ELOOP ||
                            tree.error().value == EOPNOTSUPP);
   if (!refused || !step.fallback_readonly_bind) return tree;
-  if (index < 256) context.report->skipped[index / 64] |= std::uint64_t{1} << (index % 64);
+  context.report->skipped[index] = 1;
   context.report->log[0] = '\0';
   return readonly_bind(step);
 }

@@ -138,13 +138,16 @@ void enter(void* argument) {
 
 }  // namespace
 
-Result<SharedReport> SharedReport::create() {
-  void* memory = TRY_CTX(map_memory(sizeof(ChildReport), MAP_SHARED), "map shared memory");
-  return SharedReport(new (memory) ChildReport());
+Result<SharedReport> SharedReport::create(std::size_t mount_steps) {
+  std::size_t size = sizeof(ChildReport) + mount_steps;
+  void* memory = TRY_CTX(map_memory(size, MAP_SHARED), "map shared memory");
+  auto* report = new (memory) ChildReport();
+  report->skipped = reinterpret_cast<std::uint8_t*>(report + 1);
+  return SharedReport(report, size);
 }
 
 SharedReport::~SharedReport() {
-  if (report_ != nullptr) sys::raw(SYS_munmap, report_, sizeof(ChildReport));
+  if (report_ != nullptr) sys::raw(SYS_munmap, report_, size_);
 }
 
 Result<Fd> launcher_file() {

@@ -18,16 +18,19 @@ namespace caisson::linux {
 // Memory that parent and child both see, whatever kind of clone made the child.
 class SharedReport {
  public:
-  static Result<SharedReport> create();
-  SharedReport(SharedReport&& other) noexcept : report_(std::exchange(other.report_, nullptr)) {}
+  // For a plan with so many mount steps.
+  static Result<SharedReport> create(std::size_t mount_steps = 0);
+  SharedReport(SharedReport&& other) noexcept
+      : report_(std::exchange(other.report_, nullptr)), size_(other.size_) {}
   SharedReport& operator=(SharedReport&&) = delete;
   ~SharedReport();
   ChildReport& operator*() const { return *report_; }
   ChildReport* get() const { return report_; }
 
  private:
-  explicit SharedReport(ChildReport* report) : report_(report) {}
+  SharedReport(ChildReport* report, std::size_t size) : report_(report), size_(size) {}
   ChildReport* report_;
+  std::size_t size_;
 };
 
 // A memory file for the launcher, empty: made before the child, which inherits it.

@@ -83,6 +83,12 @@ ErrnoOr<Fd> open_in_root(ChildContext& context, std::string_view path, Make make
   return sys::openat2(FdRef(context.root_fd), text, O_PATH, resolve);
 }
 
+ErrnoOr<Fd> open_link_in_root(ChildContext& context, std::string_view path) {
+  char text[PATH_MAX];
+  if (!terminated(path, text)) return std::unexpected(Errno{ENAMETOOLONG});
+  return sys::openat2(FdRef(context.root_fd), text, O_PATH | O_NOFOLLOW, kInRoot);
+}
+
 void forget_cached_parent(ChildContext& context) {
   if (context.cached_parent_fd >= 0) Fd(context.cached_parent_fd).reset();
   context.cached_parent_fd = -1;

@@ -31,6 +31,37 @@ Result<> plan_net_devices(const Input& in, const NamespacePlan& namespaces, Plan
   return {};
 }
 
+// The two older fields first, and of the first one no line that the second one replaces.
+std::string schemata_of(const spec::IntelRdt& rdt) {
+  std::string out;
+  for (auto line : split(rdt.l3_cache_schema, '\n')) {
+    bool replaced = !rdt.mem_bw_schema.empty() && line.starts_with("MB:");
+    if (!line.empty() && !replaced) append(out, line, '\n');
+  }
+  if (!rdt.mem_bw_schema.empty()) append(out, rdt.mem_bw_schema, '\n');
+  for (const auto& line : rdt.schemata) append(out, line, '\n');
+  return out;
+}
+
+Result<std::optional<ResctrlPlan>> plan_resctrl(const Input& in) {
+  if (!in.os.intel_rdt) return std::nullopt;
+  const spec::IntelRdt& rdt = *in.os.intel_rdt;
+  if (in.options.rootless || !in.host.privileged) {
+    return std::unexpected(Error::with_cause(EPERM, "classes of service are for root only")
+                               .code("host.unprivileged")
+                               .where("linux.intelRdt")
+                               .cure("Run as root, or leave the field out."));
+  }
+  ResctrlPlan plan;
+  plan.schemata = schemata_of(rdt);
+  plan.shared = !rdt.clos_id.empty();
+  plan.must_exist = plan.shared && plan.schemata.empty();
+  plan.group = plan.shared ? rdt.clos_id : in.options.id;
+  if (plan.group == "/") plan.group.clear();
+  if (rdt.enable_monitoring) plan.monitoring_group = in.options.id;
+  return plan;
+}
+
 }  // namespace
 
 Error unsupported(std::string cause) {
@@ -53,7 +84,7 @@ Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host,
   plan.domainname = spec.domainname;
   plan.sysctls = TRY(plan_sysctls(in));
   TRY(plan_net_devices(in, plan.namespaces, plan));
-  plan.intel_rdt = in.os.intel_rdt;
+  plan.resctrl = TRY(plan_resctrl(in));
   if (spec.process) {
     plan.process = TRY(plan_process(in, *spec.process, plan.namespaces));
     // For processes that join later, not for the first one.

@@ -22,6 +22,8 @@ struct Options {
   std::string default_cgroup_name;  // usually the id
   // Agent for seccomp notifications when the spec names none: path of its socket.
   std::string seccomp_receiver;
+  // Directory of the host with the socket notify.sock for the program's readiness; empty: none.
+  std::string notify_directory;
 };
 
 Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host,

@@ -152,14 +152,13 @@ void dump_hooks(const spec::Hooks& hooks, NodeBuilder& fields) {
   if (!node.children.empty()) fields.map("hooks").children = std::move(node.children);
 }
 
-void dump_rdt(const std::optional<spec::IntelRdt>& rdt, NodeBuilder& fields) {
-  if (!rdt) return;
-  NodeBuilder entries(fields.map("intelRdt"));
-  entries.text("closID", rdt->clos_id);
-  entries.text("l3CacheSchema", rdt->l3_cache_schema);
-  entries.text("memBwSchema", rdt->mem_bw_schema);
-  entries.texts("schemata", rdt->schemata);
-  entries.flag("enableMonitoring", rdt->enable_monitoring);
+void dump_resctrl(const std::optional<ResctrlPlan>& resctrl, NodeBuilder& fields) {
+  if (!resctrl) return;
+  NodeBuilder entries(fields.map("resctrl"));
+  entries.text("class", resctrl->group.empty() ? "/" : resctrl->group);
+  entries.flag("mustExist", resctrl->must_exist);
+  entries.text("schemata", resctrl->schemata);
+  entries.text("monitoringGroup", resctrl->monitoring_group);
 }
 
 void dump_sysctls(const std::vector<SysctlStep>& sysctls, NodeBuilder& fields) {
@@ -234,7 +233,7 @@ DumpNode dump(const Plan& plan) {
   fields.text("domainname", plan.domainname);
   dump_sysctls(plan.sysctls, fields);
   dump_map("netDevices", plan.net_devices, fields);
-  dump_rdt(plan.intel_rdt, fields);
+  dump_resctrl(plan.resctrl, fields);
   dump_process(plan.process, fields.map("process"));
   dump_hooks(plan.hooks, fields);
   dump_map("annotations", plan.annotations, fields);

@@ -21,11 +21,12 @@ namespace caisson::plan {
 // One change of the host and how to take it back, as data that a later command can carry out.
 struct Undo {
   enum class Kind {
-    kRemoveCgroup,     // target: absolute directory; what still runs in it is killed first
-    kUnlink,           // target: absolute path
-    kRemoveDirectory,  // target: absolute path, must be empty
-    kUnmount,          // target: absolute path, lazily
-    kStopUnit,         // target: "system/UNIT" or "user/UNIT" of systemd
+    kRemoveCgroup,        // target: absolute directory; what still runs in it is killed first
+    kUnlink,              // target: absolute path
+    kRemoveDirectory,     // target: absolute path, must be empty
+    kUnmount,             // target: absolute path, lazily
+    kStopUnit,            // target: "system/UNIT" or "user/UNIT" of systemd
+    kRemoveResctrlGroup,  // target: absolute directory; one that other processes use stays
   };
   Kind kind{};
   std::string target;
@@ -111,8 +112,9 @@ struct CreateRequest {
 struct CreateResult {
   ProcessHandle init;
   CgroupLocations cgroups;
-  Strings notices;  // optional steps that this kernel refused, in words
-  Fd layers;        // open directory with one folder per view layer, see MountStep::layer
+  Strings notices;         // optional steps that this kernel refused, in words
+  Strings resctrl_groups;  // directories of the groups that init is in
+  Fd layers;               // open directory with one folder per view layer, see MountStep::layer
 };
 
 struct ExecRequest {
@@ -120,6 +122,7 @@ struct ExecRequest {
   bool tight_memory = false;            // see CgroupPlan
   const ProcessHandle* init = nullptr;  // the container's init
   CgroupLocations cgroups;
+  Strings resctrl_groups;  // see CreateResult
   Stdio stdio;
   int console_socket = -1;
   int preserve_fds = 0;

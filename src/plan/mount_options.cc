@@ -24,6 +24,8 @@ enum class Effect : std::uint8_t {
   kRemount,
   kCopyUp,
   kNoSymlinkSource,
+  kNoSymlinkTarget,
+  kCopySymlink,
   kIdmap,
   kIdmapTree,
   kNothing,  // accepted: already so, or without an effect on today's kernels
@@ -42,7 +44,9 @@ constexpr auto kWords = std::to_array<Word>({
     {"async", Effect::kNoSuperblock, 0, "sync"},
     {"atime", Effect::kNotAtime, MOUNT_ATTR_NOATIME},
     {"bind", Effect::kBind},
+    {"copy-symlink", Effect::kCopySymlink},
     {"defaults", Effect::kNothing},
+    {"dest-nofollow", Effect::kNoSymlinkTarget},
     {"dev", Effect::kClear, MOUNT_ATTR_NODEV},
     {"diratime", Effect::kClear, MOUNT_ATTR_NODIRATIME},
     {"dirsync", Effect::kSuperblock, 0, "dirsync"},
@@ -136,6 +140,8 @@ void apply_word(const Word& word, MountOptions& out) {
     case Effect::kRemount: out.remount = true; break;
     case Effect::kCopyUp: out.copy_up = true; break;
     case Effect::kNoSymlinkSource: out.no_symlink_source = true; break;
+    case Effect::kNoSymlinkTarget: out.no_symlink_target = true; break;
+    case Effect::kCopySymlink: out.copy_symlink = true; break;
     case Effect::kIdmap: out.idmap = std::max(out.idmap, Idmap::kMount); break;
     case Effect::kIdmapTree: out.idmap = Idmap::kTree; break;
     case Effect::kSet:
@@ -159,6 +165,11 @@ void apply_option(std::string_view option, MountOptions& out) {
     return;
   }
   auto [key, value] = split_once(option, '=');
+  if (key == "idmap" || key == "ridmap") {
+    out.idmap = key == "ridmap" ? Idmap::kTree : std::max(out.idmap, Idmap::kMount);
+    out.idmap_text = value;
+    return;
+  }
   out.data.push_back({std::string(key), std::string(value)});
 }
 
@@ -167,6 +178,31 @@ void apply_option(std::string_view option, MountOptions& out) {
 MountOptions parse_mount_options(const Strings& options) {
   MountOptions out;
   for (const std::string& option : options) apply_option(option, out);
+  return out;
+}
+
+std::optional<std::vector<IdMapping>> parse_id_ranges(std::string_view text,
+                                                      const std::vector<IdMapping>& own) {
+  std::vector<IdMapping> out;
+  bool all_relative = text.starts_with('@');
+  for (std::string_view range : split(text, '#')) {
+    bool relative = all_relative || range.starts_with('@');
+    if (range.starts_with('@')) range.remove_prefix(1);
+    auto numbers = split(range, '-');
+    if (numbers.size() != 3) return std::nullopt;
+    auto from = parse_number<std::uint32_t>(numbers[0]);
+    auto to = parse_number<std::uint32_t>(numbers[1]);
+    auto size = parse_number<std::uint32_t>(numbers[2]);
+    if (!from || !to || !size || *size == 0) return std::nullopt;
+    if (relative && !own.empty()) {
+      auto holder = std::ranges::find_if(own, [&](const IdMapping& mapping) {
+        return *to >= mapping.container_id && *to - mapping.container_id < mapping.size;
+      });
+      if (holder == own.end()) return std::nullopt;
+      *to = holder->host_id + (*to - holder->container_id);
+    }
+    out.push_back({*from, *to, *size});
+  }
   return out;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,13 +26,21 @@ struct MountOptions {
   bool remount = false;
   bool copy_up = false;            // tmpcopyup
   bool no_symlink_source = false;  // src-nofollow
+  bool copy_symlink = false;       // a source that is a symbolic link is made anew at the target
+  bool no_symlink_target = false;  // dest-nofollow
   Idmap idmap = Idmap::kNone;
+  std::string idmap_text;                // what stood behind "idmap="
   std::vector<Propagation> propagation;  // in the order given
   Strings superblock;                    // flags of the file system by name: "sync", "lazytime"
   std::vector<KeyValue> data;            // everything that is no word of ours: for the file system
 };
 
 MountOptions parse_mount_options(const Strings& options);
+
+// "0-1000-10#10-@5-1"-like ranges of an id map in an option, see mounts.cc; `own` is the map of the
+// container's user namespace. Empty: malformed.
+std::optional<std::vector<IdMapping>> parse_id_ranges(std::string_view text,
+                                                      const std::vector<IdMapping>& own);
 
 // The words of linux.rootfsPropagation are the same; empty flag: not one of them.
 Propagation parse_propagation(std::string_view word);

@@ -115,5 +115,29 @@ TEST(MountOptions, AttributeNamesReadLikeOptions) {
   EXPECT_EQ(attribute_names(0), "");
 }
 
+TEST(MountOptions, WordsOfCrun) {
+  auto options =
+      parse_mount_options({"copy-symlink", "dest-nofollow", "idmap=uids=0-1-2;gids=0-3-4"});
+  EXPECT_TRUE(options.copy_symlink);
+  EXPECT_TRUE(options.no_symlink_target);
+  EXPECT_EQ(options.idmap, Idmap::kMount);
+  EXPECT_EQ(options.idmap_text, "uids=0-1-2;gids=0-3-4");
+  EXPECT_TRUE(options.data.empty());
+  EXPECT_EQ(parse_mount_options({"ridmap=uids=0-1-2"}).idmap, Idmap::kTree);
+}
+
+TEST(MountOptions, RangesOfAnIdMap) {
+  using Ranges = std::vector<IdMapping>;
+  // The example of crun's manual: 3 is an id of the container, 4 what it is on the host.
+  const Ranges own = {{0, 0, 1}, {1, 2, 1000}};
+  EXPECT_EQ(parse_id_ranges("@1-3-10", own), (Ranges{{1, 4, 10}}));
+  EXPECT_EQ(parse_id_ranges("1-3-10#20-5-1", own), (Ranges{{1, 3, 10}, {20, 5, 1}}));
+  EXPECT_EQ(parse_id_ranges("@1-3-10#@20-5-1", own), (Ranges{{1, 4, 10}, {20, 6, 1}}));
+  EXPECT_EQ(parse_id_ranges("@1-3-10", {}), (Ranges{{1, 3, 10}}));
+  for (const char* bad : {"", "1-2", "1-2-3-4", "a-1-1", "1-2-0", "1-2-3#", "@1-5000-1"}) {
+    EXPECT_FALSE(parse_id_ranges(bad, own)) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace caisson::plan

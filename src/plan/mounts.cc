@@ -79,6 +79,7 @@ struct Compiler {
   Result<> cgroup();
   bool substitute_host_tree();
   Result<> id_map();
+  Result<> written_id_map();
   void filesystem_options();
   Result<> check_owner_options();
   void emit(MountSink sink);
@@ -118,6 +119,7 @@ Result<> Compiler::common() {
   step.attr_clear = options.attr_clear;
   step.recursive_set = options.recursive_set;
   step.recursive_clear = options.recursive_clear;
+  step.no_symlink_target = options.no_symlink_target;
   if (!options.propagation.empty()) {
     step.propagation = options.propagation.front().flag;
     step.propagation_recursive = options.propagation.front().recursive;
@@ -139,6 +141,7 @@ Result<> Compiler::bind() {
   step.op = MountOp::kBind;
   step.recursive = options.bind_tree || mount.type == "rbind";
   step.no_symlink_source = options.no_symlink_source;
+  step.copy_symlink = options.copy_symlink;
   step.if_missing = IfMissing::kMakeLikeSource;
   return {};
 }
@@ -251,6 +254,7 @@ Result<> Compiler::id_map() {
   }
   const bool given = !mount.uid_mappings.empty();
   if (!given && options.idmap == Idmap::kNone) return {};
+  if (!options.idmap_text.empty()) return written_id_map();
   if (step.op == MountOp::kSetAttributes) {
     return std::unexpected(invalid("the ids of a mount can be mapped only when it is made"));
   }
@@ -262,6 +266,31 @@ Result<> Compiler::id_map() {
   }
   step.uid_mappings = given ? mount.uid_mappings : namespaces.ids.uid;
   step.gid_mappings = given ? mount.gid_mappings : namespaces.ids.gid;
+  step.idmap_recursive = options.idmap == Idmap::kTree;
+  return {};
+}
+
+// "uids=0-1000-10#10-5000-1;gids=@0-0-10": ranges of ids of the file system, of what they become
+// and of their number. With '@' what they become is an id of the container.
+Result<> Compiler::written_id_map() {
+  auto malformed = [&] {
+    return std::unexpected(
+        invalid(cat("\"idmap=", options.idmap_text, "\" is no id map"))
+            .cure("Write it like \"idmap=uids=0-1000-10;gids=0-1000-10\", with '#' between ranges "
+                  "and '@' before ranges of the container's own ids."));
+  };
+  if (!mount.uid_mappings.empty()) {
+    return std::unexpected(invalid("the id map is given twice, by option and by uidMappings"));
+  }
+  for (auto part : split(options.idmap_text, ';')) {
+    auto [kind, ranges] = split_once(part, '=');
+    if (kind != "uids" && kind != "gids") return malformed();
+    const auto& own = kind == "uids" ? namespaces.ids.uid : namespaces.ids.gid;
+    auto parsed = parse_id_ranges(ranges, own);
+    if (!parsed) return malformed();
+    (kind == "uids" ? step.uid_mappings : step.gid_mappings) = *std::move(parsed);
+  }
+  if (step.uid_mappings.empty() || step.gid_mappings.empty()) return malformed();
   step.idmap_recursive = options.idmap == Idmap::kTree;
   return {};
 }
@@ -384,6 +413,15 @@ Result<MountPlan> plan_mounts(const Input& in, const NamespacePlan& namespaces) 
   if (plan.root.machine_view) TRY(add_machine_view(in, namespaces, plan, sink));
   for (std::size_t i = 0; i < in.spec.mounts.size(); ++i) {
     TRY(add_mount(in, namespaces, in.spec.mounts[i], cat("mounts[", i, "]"), sink));
+  }
+  if (!in.options.notify_directory.empty()) {
+    const spec::Mount notify{"/run/notify",
+                             "bind",
+                             in.options.notify_directory,
+                             {"bind", "nosuid", "noexec", "nodev", "ro"},
+                             {},
+                             {}};
+    TRY(add_mount(in, namespaces, notify, "NOTIFY_SOCKET", sink));
   }
   TRY(add_devices(in, namespaces, plan.steps));
   std::ranges::move(final_steps, std::back_inserter(plan.steps));

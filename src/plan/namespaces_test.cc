@@ -115,6 +115,40 @@ TEST(NetDevices, AreMovedByRootIntoAnotherNetworkOnly) {
   EXPECT_FALSE(compile(rootless, user_host(), test_options()));
 }
 
+TEST(Resctrl, TheMemoryLineOfItsOwnFieldReplacesThoseOfTheCacheField) {
+  spec::ContainerSpec spec = default_spec();
+  spec.linux_part->intel_rdt = {"gold", "L3:0=f\nMB:0=10\nL3CODE:0=3", "MB:0=20", {"L2:0=1"}, true};
+  const Plan plan = [&] {
+    auto compiled = compile(spec, root_host(CgroupMode::kV2), test_options());
+    EXPECT_TRUE(compiled);
+    return compiled ? *std::move(compiled) : Plan{};
+  }();
+  ASSERT_TRUE(plan.resctrl);
+  EXPECT_EQ(plan.resctrl->schemata, "L3:0=f\nL3CODE:0=3\nMB:0=20\nL2:0=1\n");
+  EXPECT_EQ(plan.resctrl->group, "gold");
+  EXPECT_TRUE(plan.resctrl->shared);
+  EXPECT_FALSE(plan.resctrl->must_exist);
+  EXPECT_EQ(plan.resctrl->monitoring_group, test_options().id);
+}
+
+TEST(Resctrl, AClassIsTheContainersOwnOrMustBeThere) {
+  spec::ContainerSpec spec = default_spec();
+  auto planned = [&](std::string clos_id) {
+    spec.linux_part->intel_rdt.emplace().clos_id = std::move(clos_id);
+    auto plan = compile(spec, root_host(CgroupMode::kV2), test_options());
+    EXPECT_TRUE(plan);
+    return plan && plan->resctrl ? *plan->resctrl : ResctrlPlan{};
+  };
+  EXPECT_EQ(planned("").group, test_options().id);
+  EXPECT_FALSE(planned("").must_exist);
+  EXPECT_EQ(planned("gold").group, "gold");
+  EXPECT_TRUE(planned("gold").must_exist);
+  EXPECT_EQ(planned("/").group, "");
+  spec::ContainerSpec rootless = rootless_spec();
+  rootless.linux_part->intel_rdt.emplace();
+  EXPECT_FALSE(compile(rootless, user_host(), test_options()));
+}
+
 // --- dump ---
 
 TEST(Dump, ControlCharactersDoNotReachATerminal) {

@@ -73,6 +73,8 @@ struct MountStep {
   std::vector<IdMapping> uid_mappings, gid_mappings;  // idmapped mount; empty: none
   bool idmap_recursive = false;                       // the id map is for the whole tree
   bool no_symlink_source = false;
+  bool copy_symlink = false;       // bind: a source that is a symbolic link is made anew
+  bool no_symlink_target = false;  // a link at the target is covered, not followed
   IfMissing if_missing = IfMissing::kMakeDirectory;
   bool optional = false;      // a failure is a notice, not an error
   std::uint32_t mode = 0755;  // of what is created; device node: permission bits
@@ -291,6 +293,14 @@ struct SysctlStep {
   std::string value;
 };
 
+struct ResctrlPlan {
+  std::string group;             // class of service, below the mount point; empty: the root's
+  bool shared = false;           // named by the description: it may exist already
+  bool must_exist = false;       // no schemata to make it with
+  std::string schemata;          // lines; empty: none are written
+  std::string monitoring_group;  // in the class' mon_groups; empty: none
+};
+
 struct Plan {
   std::string id;
   std::string bundle;
@@ -300,7 +310,7 @@ struct Plan {
   std::string hostname, domainname;
   std::vector<SysctlStep> sysctls;
   std::map<std::string, std::string> net_devices;
-  std::optional<spec::IntelRdt> intel_rdt;
+  std::optional<ResctrlPlan> resctrl;
   ProcessPlan process;
   spec::Hooks hooks;
   std::map<std::string, std::string> annotations;

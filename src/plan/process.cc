@@ -58,7 +58,10 @@ Result<> plan_user(const spec::User& user, const NamespacePlan& namespaces, cons
   }
   const bool joined = namespaces.of(NamespaceKind::kUser).action == NamespaceAction::kJoin;
   const bool denied = namespaces.ids.deny_setgroups || in.host.setgroups_denied;
-  plan.set_groups = !denied && (in.host.privileged || !joined);
+  // The caller's groups give access that no number in the container could stand for.
+  const bool keep = in.spec.annotations.contains("run.oci.keep_original_groups");
+  plan.set_groups = !denied && !keep && (in.host.privileged || !joined);
+  if (keep) return {};
   if (plan.set_groups || user.additional_gids.empty()) return {};
   return std::unexpected(
       Error::with_cause(EPERM, "groups cannot be set in a user namespace that maps one group only")
@@ -164,6 +167,10 @@ Result<ProcessPlan> plan_process(const Input& in, const spec::Process& process,
   ProcessPlan plan;
   plan.args = process.args;
   plan.env = TRY(plan_environment(process.env, plan.set_home));
+  if (!in.options.notify_directory.empty()) {
+    std::erase_if(plan.env, [](const auto& entry) { return entry.starts_with("NOTIFY_SOCKET="); });
+    plan.env.emplace_back("NOTIFY_SOCKET=/run/notify/notify.sock");
+  }
   plan.cwd = process.cwd;
   TRY(plan_user(process.user, namespaces, in, plan));
   plan.capabilities = plan_capabilities(process.capabilities ? &*process.capabilities : nullptr,

@@ -3,6 +3,8 @@
 #include <linux/sched.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -50,6 +52,26 @@ TEST(ProcessPlan, HomeComesFromPasswdWhenAbsentOrEmpty) {
   EXPECT_THAT(compiled(spec).env, IsEmpty());
   spec.process->env = {"HOME=/x"};
   EXPECT_FALSE(compiled(spec).set_home);
+}
+
+TEST(ProcessPlan, GroupsOfTheCallerAreKeptWhenAnAnnotationSaysSo) {
+  spec::ContainerSpec spec = default_spec();
+  EXPECT_TRUE(compiled(spec).set_groups);
+  spec.annotations["run.oci.keep_original_groups"] = "1";
+  EXPECT_FALSE(compiled(spec).set_groups);
+}
+
+TEST(ProcessPlan, ReadinessIsReportedOnTheMountedSocket) {
+  spec::ContainerSpec spec = default_spec();
+  spec.process->env = {"NOTIFY_SOCKET=/other", "HOME=/"};
+  Options options = test_options();
+  options.notify_directory = "/state/web/notify";
+  auto plan = compile(spec, root_host(CgroupMode::kV2), options);
+  ASSERT_TRUE(plan);
+  EXPECT_THAT(plan->process.env, ElementsAre("HOME=/", "NOTIFY_SOCKET=/run/notify/notify.sock"));
+  auto step = std::ranges::find(plan->mounts.steps, "/run/notify", &MountStep::target);
+  ASSERT_NE(step, plan->mounts.steps.end());
+  EXPECT_EQ(step->source, "/state/web/notify");
 }
 
 spec::ContainerSpec notifying_spec() {

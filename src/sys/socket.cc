@@ -1,5 +1,6 @@
 #include "sys/socket.h"
 
+#include <cstddef>
 #include <cstring>
 
 #include "sys/file.h"
@@ -36,6 +37,24 @@ ErrnoOr<Fd> listen_unix(FdRef dir, const char* name, int type, int backlog) {
   auto address = TRY(address_of(through_proc(dir, name)));
   TRY(call_void(SYS_bind, socket.number(), &address, sizeof address));
   TRY(call_void(SYS_listen, socket.number(), backlog));
+  return socket;
+}
+
+ErrnoOr<Fd> bind_unix_datagram(FdRef dir, const char* name, std::uint32_t mode) {
+  Fd socket = TRY(call_fd(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  auto address = TRY(address_of(through_proc(dir, name)));
+  TRY(call_void(SYS_bind, socket.number(), &address, sizeof address));
+  TRY(call_void(SYS_fchmodat, dir.number(), name, mode));
+  return socket;
+}
+
+ErrnoOr<Fd> connect_unix_datagram(const std::string& path) {
+  if (!path.starts_with('@')) return connect_unix(path, SOCK_DGRAM);
+  Fd socket = TRY(call_fd(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  auto address = TRY(address_of(path));
+  address.sun_path[0] = '\0';
+  std::size_t size = offsetof(sockaddr_un, sun_path) + path.size();
+  TRY(call_void(SYS_connect, socket.number(), &address, size));
   return socket;
 }
 

@@ -24,6 +24,10 @@ ErrnoOr<Fd> listen_unix(FdRef dir, const char* name, int type = SOCK_SEQPACKET, 
 // A connected socket; paths longer than sun_path are reached through their directory.
 ErrnoOr<Fd> connect_unix(FdRef dir, const char* name, int type = SOCK_SEQPACKET);
 ErrnoOr<Fd> connect_unix(const std::string& path, int type = SOCK_STREAM);
+// A datagram socket at dir/name with the mode given.
+ErrnoOr<Fd> bind_unix_datagram(FdRef dir, const char* name, std::uint32_t mode);
+// A datagram socket that sends to `path`; "@name" is an abstract one (unix(7)).
+ErrnoOr<Fd> connect_unix_datagram(const std::string& path);
 inline ErrnoOr<Fd> accept(FdRef listener, int flags = 0) {
   return call_fd(SYS_accept4, listener.number(), nullptr, nullptr, flags | SOCK_CLOEXEC);
 }

@@ -107,7 +107,7 @@ class NetDevices(OciCase):
                                ({"lo": {"name": "a%s"}}, "invalid network device name")):
             done = self.run_with(devices)
             self.assert_status(done, 1)
-            self.assertIn(words, done.err)
+            self.assertIn(words.lower(), done.err.lower())
         namespaces = [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]
         done = self.run_with({"lo": {}}, linux={"namespaces": namespaces})
         self.assertIn("unable to move network devices without a NET namespace", done.err)

@@ -1,5 +1,6 @@
 #include "spec/oci_writer.h"
 
+#include <algorithm>
 #include <random>
 
 #include <gmock/gmock.h>
@@ -196,6 +197,8 @@ void SpecMaker::make(Device& out) {
   out.path = "/" + text();
   out.type = "cbup"[below(4)];
   make_all(out.major, out.minor, out.file_mode, out.uid, out.gid);
+  // The smallest number is how the reader knows that a FIFO has none.
+  for (auto* number : {&out.major, &out.minor}) *number = std::max<std::int64_t>(*number, -1);
 }
 
 template <>

@@ -169,9 +169,9 @@ TEST(Validate, SetsClocksOfNewTimeNamespacesOnly) {
 }
 
 TEST(Validate, RefusesBadDevices) {
-  EXPECT_EQ(of_linux(R"("devices":[{"path":"/dev/a","type":"c","major":4096}])"),
+  EXPECT_EQ(of_linux(R"("devices":[{"path":"/dev/a","type":"c","major":4096,"minor":0}])"),
             "config.json: linux.devices[0].major: 4096 is out of range: allowed are 0 to 4095");
-  EXPECT_EQ(of_linux(R"("devices":[{"path":"/dev/a","type":"b","minor":-1}])"),
+  EXPECT_EQ(of_linux(R"("devices":[{"path":"/dev/a","type":"b","major":0,"minor":-1}])"),
             "config.json: linux.devices[0].minor: -1 is out of range: allowed are 0 to 1048575");
   EXPECT_EQ(of_linux(R"("devices":[{"path":"/dev/a","type":"p","minor":-1}])"), "");
 }

@@ -4,7 +4,7 @@ _caisson_table() {
   verbs= options= valued= names= program=
   case $1 in
     caisson:)
-      verbs="run exec ps list top stats logs inspect diff stop kill pause resume wait rm explain why doctor version help completion"
+      verbs="run exec ps list top stats logs inspect diff stop kill pause resume update wait rm explain why doctor version help completion"
       options="--root --log --log-format --debug --timeline --version --help"
       valued="--root|--log|--log-format"
       ;;
@@ -65,6 +65,11 @@ _caisson_table() {
       options="--json --help"
       names=yes
       ;;
+    caisson:update)
+      options="--memory -m --memory-swap --memory-reservation --cpus --cpu-shares --cpu-idle --cpuset --cpuset-mems --pids --io-weight --resources -r --json --help"
+      valued="--memory|-m|--memory-swap|--memory-reservation|--cpus|--cpu-shares|--cpu-idle|--cpuset|--cpuset-mems|--pids|--io-weight|--resources|-r"
+      names=yes
+      ;;
     caisson:wait)
       options="--timeout -t --json --help"
       valued="--timeout|-t"
@@ -96,7 +101,7 @@ _caisson_table() {
       options="--help"
       ;;
     caisson-oci:)
-      verbs="create start run state kill delete exec list ps pause resume features spec version help"
+      verbs="create start run state kill delete exec list ps pause resume update features spec version help"
       options="--root -r --log -l --log-format --log-level --debug --timeline --systemd-cgroup -s --cgroup-manager --rootless --version -v --help"
       valued="--root|-r|--log|-l|--log-format|--log-level|--cgroup-manager|--rootless"
       ;;
@@ -147,6 +152,11 @@ _caisson_table() {
       ;;
     caisson-oci:resume)
       options="--help"
+      names=yes
+      ;;
+    caisson-oci:update)
+      options="--resources -r --memory --memory-reservation --memory-swap --cpu-quota --cpu-period --cpu-burst --cpu-share --cpu-idle --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight --l3-cache-schema --mem-bw-schema --help"
+      valued="--resources|-r|--memory|--memory-reservation|--memory-swap|--cpu-quota|--cpu-period|--cpu-burst|--cpu-share|--cpu-idle|--cpu-rt-period|--cpu-rt-runtime|--cpuset-cpus|--cpuset-mems|--pids-limit|--blkio-weight|--l3-cache-schema|--mem-bw-schema"
       names=yes
       ;;
     caisson-oci:features)

@@ -4,18 +4,19 @@ namespace caisson::cli {
 namespace {
 
 constexpr const Command* kPeopleCommands[] = {
-    &kRunCommand,        &kExecCommand,  &kPsCommand,      &kListCommand,    &kTopCommand,
-    &kStatsCommand,      &kLogsCommand,  &kInspectCommand, &kDiffCommand,    &kStopCommand,
-    &kKillCommand,       &kPauseCommand, &kResumeCommand,  &kWaitCommand,    &kRmCommand,
-    &kExplainCommand,    &kWhyCommand,   &kDoctorCommand,  &kVersionCommand, &kHelpCommand,
-    &kCompletionCommand,
+    &kRunCommand,   &kExecCommand,       &kPsCommand,      &kListCommand,   &kTopCommand,
+    &kStatsCommand, &kLogsCommand,       &kInspectCommand, &kDiffCommand,   &kStopCommand,
+    &kKillCommand,  &kPauseCommand,      &kResumeCommand,  &kUpdateCommand, &kWaitCommand,
+    &kRmCommand,    &kExplainCommand,    &kWhyCommand,     &kDoctorCommand, &kVersionCommand,
+    &kHelpCommand,  &kCompletionCommand,
 };
 
 constexpr const Command* kEngineCommands[] = {
-    &kOciCreateCommand, &kOciStartCommand,   &kOciRunCommand,    &kOciStateCommand,
-    &kOciKillCommand,   &kOciDeleteCommand,  &kOciExecCommand,   &kOciListCommand,
-    &kOciPsCommand,     &kOciPauseCommand,   &kOciResumeCommand, &kOciFeaturesCommand,
-    &kOciSpecCommand,   &kOciVersionCommand, &kOciHelpCommand,   &kOciShortHelpCommand,
+    &kOciCreateCommand,    &kOciStartCommand,  &kOciRunCommand,     &kOciStateCommand,
+    &kOciKillCommand,      &kOciDeleteCommand, &kOciExecCommand,    &kOciListCommand,
+    &kOciPsCommand,        &kOciPauseCommand,  &kOciResumeCommand,  &kOciUpdateCommand,
+    &kOciFeaturesCommand,  &kOciSpecCommand,   &kOciVersionCommand, &kOciHelpCommand,
+    &kOciShortHelpCommand,
 };
 
 constexpr OptionSpec kPeopleOptions[] = {

@@ -8,12 +8,12 @@ namespace caisson::cli {
 // caisson
 extern const Command kRunCommand, kExecCommand, kPsCommand, kListCommand, kTopCommand, kLogsCommand,
     kStopCommand, kKillCommand, kRmCommand, kInspectCommand, kWaitCommand, kStatsCommand,
-    kDiffCommand, kPauseCommand, kResumeCommand, kExplainCommand, kWhyCommand, kDoctorCommand,
-    kVersionCommand, kHelpCommand, kCompletionCommand;
+    kDiffCommand, kPauseCommand, kResumeCommand, kUpdateCommand, kExplainCommand, kWhyCommand,
+    kDoctorCommand, kVersionCommand, kHelpCommand, kCompletionCommand;
 // caisson-oci
 extern const Command kOciCreateCommand, kOciStartCommand, kOciRunCommand, kOciStateCommand,
     kOciKillCommand, kOciDeleteCommand, kOciExecCommand, kOciListCommand, kOciPsCommand,
     kOciPauseCommand, kOciResumeCommand, kOciFeaturesCommand, kOciSpecCommand, kOciVersionCommand,
-    kOciHelpCommand, kOciShortHelpCommand;
+    kOciUpdateCommand, kOciEventsCommand, kOciHelpCommand, kOciShortHelpCommand;
 
 }  // namespace caisson::cli

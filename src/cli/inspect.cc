@@ -4,6 +4,7 @@
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
+#include "spec/oci_writer.h"
 
 namespace caisson::cli {
 namespace {
@@ -26,6 +27,9 @@ Result<std::string> inspect_json(Session& session, const std::string& name) {
   json.end_array();
   auto config = container::config_text(containers, name);
   if (config) json.key("config").raw(trim(*config));
+  // Those of the configuration, or what they were changed to.
+  auto resources = container::present_resources(containers, name);
+  if (resources) json.key("resources").raw(trim(spec::write_oci_resources(*resources)));
   json.end_object();
   return out;
 }

@@ -171,6 +171,12 @@ Result<Exit> stop(Context& context, std::string_view id, int signal, int grace_m
 Result<> pause(Context& context, std::string_view id);
 Result<> resume(Context& context, std::string_view id);
 
+// Changes the limits of a created, running or paused container: what is absent in `change` stays.
+// On failure everything is as before.
+Result<> update(Context& context, std::string_view id, const spec::Resources& change);
+// The resources of a container as they are now, updates included.
+Result<spec::Resources> present_resources(Context& context, std::string_view id);
+
 // Removes a stopped or merely created container and everything of it. `force`: kills a running one
 // first, and a missing one is no error.
 Result<> remove(Context& context, std::string_view id, bool force = false);

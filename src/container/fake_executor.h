@@ -24,10 +24,14 @@ class FakeExecutor : public plan::Executor {
   Result<> thaw(const plan::CgroupLocations& cgroups, int timeout_ms) override;
   Result<bool> frozen(const plan::CgroupLocations& cgroups) override;
   Result<plan::Stats> stats(const plan::CgroupLocations& cgroups) override;
+  // Keeps the plan's writes in `limits`, by the names of the files.
+  Result<> update(const plan::CgroupUpdate& update,
+                  const std::function<Result<>()>& commit) override;
   std::uint64_t oom_kills(const plan::CgroupLocations& cgroups) override;
   Result<> undo(const plan::Undo& change) override;
 
   bool fail_create = false;
+  std::map<std::string, std::string> limits;
 
  private:
   std::string scratch_;

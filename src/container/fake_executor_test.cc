@@ -105,6 +105,7 @@ Result<plan::HostFacts> FakeExecutor::host_facts(bool) {
   plan::HostFacts facts;
   facts.uid = sys::geteuid();
   facts.privileged = true;
+  facts.cgroup.v2_controllers = {"cpu", "memory", "pids"};
   return facts;
 }
 
@@ -191,6 +192,14 @@ Result<> FakeExecutor::thaw(const plan::CgroupLocations& cgroups, int) {
 }
 Result<bool> FakeExecutor::frozen(const plan::CgroupLocations& cgroups) {
   return sys::faccessat(sys::kCwd, marker(cgroups, "frozen").c_str(), F_OK).has_value();
+}
+Result<> FakeExecutor::update(const plan::CgroupUpdate& update,
+                              const std::function<Result<>()>& commit) {
+  TRY(commit());
+  for (const auto& directory : update.plan.directories) {
+    for (const auto& write : directory.writes) limits[write.file] = write.value;
+  }
+  return {};
 }
 Result<plan::Stats> FakeExecutor::stats(const plan::CgroupLocations& cgroups) {
   plan::Stats stats;

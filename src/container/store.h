@@ -3,6 +3,7 @@
 //                lock of the command that changes the container is on this file
 //   config.json  the configuration, verbatim
 //   exit         Exit, written once by whoever watches init
+//   resources.json  the resources since the last update; absent: as in config.json
 //   start        made by the executor: socket of an init that waits for its start
 //   control, stdout, stderr, log, log.1   of a supervisor
 //

@@ -157,12 +157,16 @@ bool is_tolerated(int errno_value) {
   }
 }
 
-// What limits are applied to.
-struct Limited {
-  const plan::CgroupDirectory& step;
-  const std::string& path;
-  const std::string& not_enabled;
-};
+// v1 keeps what is in use, where v2 calls the OOM killer.
+std::string busy_cause(const LimitTarget& target, const plan::CgroupWrite& write) {
+  if (write.file != "memory.limit_in_bytes") return {};
+  auto number = [&](std::string_view file) {
+    return read_control(target.path, file).value_or("unknown");
+  };
+  return cat("unable to set memory limit to ", write.value,
+             " (current usage: ", number("memory.usage_in_bytes"),
+             ", peak usage: ", number("memory.max_usage_in_bytes"), ")");
+}
 
 // The part about one controller of what enable_controllers() said.
 std::string_view reason_of(std::string_view controller, std::string_view reasons) {
@@ -172,7 +176,7 @@ std::string_view reason_of(std::string_view controller, std::string_view reasons
   return reasons;
 }
 
-Error write_error(Errno error, const Limited& target, const plan::CgroupWrite& write) {
+Error write_error(Errno error, const LimitTarget& target, const plan::CgroupWrite& write) {
   std::string cause, cure;
   const std::string controller(split_once(write.file, '.').first);
   switch (error.value) {
@@ -194,7 +198,10 @@ Error write_error(Errno error, const Limited& target, const plan::CgroupWrite& w
       cause = cat("no such device: ", quoted(write.value));
       cure = "Name a whole disk that exists (lsblk), not a partition.";
       break;
-    case EBUSY: cure = "Give a limit above what is in use."; break;
+    case EBUSY:
+      cause = busy_cause(target, write);
+      cure = "Give a limit above what is in use.";
+      break;
     case EACCES:
     case EPERM:
       cure = "A parent's limit forbids it, or the cgroup is not delegated to this user.";
@@ -212,19 +219,41 @@ Error write_error(Errno error, const Limited& target, const plan::CgroupWrite& w
   return write.field.empty() ? std::move(result) : std::move(result).where(write.field);
 }
 
-Result<> apply_writes(const Limited& target) {
-  for (const auto& write : target.step.writes) {
-    auto written = write_control(target.path, write.file, write.value);
-    plan::CgroupWrite tried;
-    if (!written && written.error().value == ENOENT && !write.alternative_file.empty()) {
-      tried.file = write.alternative_file;
-      tried.value = write.alternative_value;
-      tried.field = write.field;
-      written = write_control(target.path, tried.file, tried.value);
+struct Written {
+  ErrnoOr<> done;
+  bool alternative = false;  // the write's other file was tried
+};
+
+Written try_write(const LimitTarget& target, const plan::CgroupWrite& write) {
+  auto written = write_control(target.path, write.file, write.value);
+  if (written || written.error().value != ENOENT || write.alternative_file.empty()) {
+    return {written};
+  }
+  return {write_control(target.path, write.alternative_file, write.alternative_value), true};
+}
+
+Error failed_write(const Written& written, const LimitTarget& target,
+                   const plan::CgroupWrite& write) {
+  if (!written.alternative) return write_error(written.done.error(), target, write);
+  plan::CgroupWrite tried = write;
+  tried.file = write.alternative_file;
+  tried.value = write.alternative_value;
+  return write_error(written.done.error(), target, tried);
+}
+
+// The writes that were put off, again and again while that gets one of them done.
+Result<> apply_again(const LimitTarget& target, std::vector<const plan::CgroupWrite*> left) {
+  while (!left.empty()) {
+    const std::size_t before = left.size();
+    Written last;
+    std::erase_if(left, [&](const plan::CgroupWrite* write) {
+      Written written = try_write(target, *write);
+      if (!written.done) last = written;
+      return written.done.has_value();
+    });
+    if (left.size() == before) {
+      return std::unexpected(failed_write(last, target, *left.back()));
     }
-    if (written || (write.optional && is_tolerated(written.error().value))) continue;
-    return std::unexpected(
-        write_error(written.error(), target, tried.file.empty() ? write : tried));
   }
   return {};
 }
@@ -293,6 +322,20 @@ void take_back(const Targets& targets) {
 }
 
 }  // namespace
+
+Result<> apply_writes(const LimitTarget& target) {
+  std::vector<const plan::CgroupWrite*> put_off;
+  for (const auto& write : target.step.writes) {
+    const Written written = try_write(target, write);
+    if (written.done) continue;
+    if (write.optional && is_tolerated(written.done.error().value)) continue;
+    if (!write.again || written.done.error().value != EINVAL) {
+      return std::unexpected(failed_write(written, target, write));
+    }
+    put_off.push_back(&write);
+  }
+  return apply_again(target, std::move(put_off));
+}
 
 Result<> make_cgroups(const plan::CgroupPlan& plan, Hierarchies hierarchies, plan::UndoLog& undo,
                       CgroupSet& set) {

@@ -4,6 +4,7 @@
 // hierarchy. No function keeps state of its own; what must outlive a call is in the UndoLog.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,9 @@ Result<> make_scope_cgroups(const plan::CgroupPlan& plan, int pid, plan::UndoLog
 // joined already (that is how a start overlaps the two), but must not run foreign code before.
 Result<> limit_cgroups(const plan::CgroupPlan& plan, const CgroupSet& set);
 Result<> limit_devices(const plan::CgroupPlan& plan, const CgroupSet& set);
+
+// Writes new limits to cgroups in use; see plan::Executor::update.
+Result<> update_cgroups(const plan::CgroupUpdate& update, const std::function<Result<>()>& commit);
 
 // Opens a running container's cgroups for one more process. Where init has moved on within a
 // hierarchy (an init system does), so that the container's own directory takes no process, its

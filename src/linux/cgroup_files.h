@@ -61,6 +61,15 @@ ErrnoOr<> remove_nested_cgroups(FdRef dir, const Deadline& deadline);
 // One that can't be signalled does not spare the others.
 Result<std::size_t> signal_members(const plan::CgroupLocations& cgroups, int signal);
 
+// What limits are applied to, in cgroup.cc.
+struct LimitTarget {
+  const plan::CgroupDirectory& step;
+  const std::string& path;         // of the directory
+  const std::string& not_enabled;  // v2: why controllers are missing, if any
+};
+// Makes the directory's writes in their order.
+Result<> apply_writes(const LimitTarget& target);
+
 // The permission, absence or read-only state that makes a hierarchy unusable for us as a whole.
 bool is_refusal(int errno_value);
 
@@ -78,6 +87,20 @@ void let_children_inherit_cpuset(const std::string& directory);
 std::vector<std::string> device_lines(const plan::CgroupDevice& rule);
 Result<> apply_device_files(const std::string& directory,
                             const std::vector<plan::CgroupDevice>& rules);
+// The same for a cgroup in use: what is allowed before and after stays allowed in between.
+Result<> change_device_files(const std::string& directory,
+                             const std::vector<plan::CgroupDevice>& rules);
+
+// One line for devices.allow or devices.deny.
+struct DeviceChange {
+  bool allow = false;
+  std::string line;
+  friend bool operator==(const DeviceChange&, const DeviceChange&) = default;
+};
+// From what devices.list shows to what the rules, which begin with a denial of everything, leave.
+// Allowances come first.
+std::vector<DeviceChange> device_changes(std::string_view list,
+                                         const std::vector<plan::CgroupDevice>& rules);
 
 Result<> freeze_v1(const std::string& directory, const Deadline& deadline);
 Result<> thaw_v1(const std::string& directory, const Deadline& deadline);

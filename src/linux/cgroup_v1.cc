@@ -1,3 +1,5 @@
+#include <map>
+
 #include "linux/cgroup_files.h"
 
 namespace caisson::linux {
@@ -67,6 +69,83 @@ Result<> apply_device_files(const std::string& directory,
   if (rules.empty() || !is_everything(rules.front())) TRY(write_device(directory, false, "a"));
   for (const auto& rule : rules) {
     for (const auto& line : device_lines(rule)) TRY(write_device(directory, rule.allow, line));
+  }
+  return {};
+}
+
+namespace {
+
+// What a v1 device cgroup that denies by default lets through: access letters per device, as
+// devices.list shows it.
+using AllowedDevices = std::map<std::string, std::string>;  // "c 1:3" -> "rwm"
+
+void allow(AllowedDevices& devices, const std::string& device, std::string_view access) {
+  std::string& letters = devices[device];
+  for (char letter : std::string_view("rwm")) {
+    const bool has = letters.find(letter) != letters.npos || access.find(letter) != access.npos;
+    std::erase(letters, letter);
+    if (has) letters += letter;
+  }
+}
+
+// Only the very same device is meant, as in the kernel.
+void deny(AllowedDevices& devices, const std::string& device, std::string_view access) {
+  auto found = devices.find(device);
+  if (found == devices.end()) return;
+  std::erase_if(found->second, [&](char letter) { return access.find(letter) != access.npos; });
+  if (found->second.empty()) devices.erase(found);
+}
+
+// "c 1:3" + "rwm" of "c 1:3 rwm".
+std::pair<std::string, std::string> split_device(std::string_view line) {
+  const auto space = line.rfind(' ');
+  if (space == line.npos) return {};
+  return {std::string(line.substr(0, space)), std::string(line.substr(space + 1))};
+}
+
+}  // namespace
+
+std::vector<DeviceChange> device_changes(std::string_view list,
+                                         const std::vector<plan::CgroupDevice>& rules) {
+  std::vector<DeviceChange> changes;
+  AllowedDevices present, wanted;
+  for (std::string_view line : split(list, '\n')) {
+    auto [device, access] = split_device(trim(line));
+    // Everything is allowed: nothing can be taken away one by one.
+    if (device == "a *:*") changes.push_back({false, "a"});
+    if (!device.empty() && device != "a *:*") allow(present, device, access);
+  }
+  for (const plan::CgroupDevice& rule : rules) {
+    if (is_everything(rule)) {
+      wanted.clear();
+      if (rule.allow) return {{true, "a"}};
+      continue;
+    }
+    for (const std::string& line : device_lines(rule)) {
+      auto [device, access] = split_device(line);
+      rule.allow ? allow(wanted, device, access) : deny(wanted, device, access);
+    }
+  }
+  for (const auto& [device, access] : wanted) {
+    if (present[device] != access) changes.push_back({true, cat(device, ' ', access)});
+  }
+  for (const auto& [device, access] : present) {
+    std::string extra = access;
+    if (auto found = wanted.find(device); found != wanted.end()) {
+      std::erase_if(extra,
+                    [&](char letter) { return found->second.find(letter) != std::string::npos; });
+    }
+    if (!extra.empty()) changes.push_back({false, cat(device, ' ', extra)});
+  }
+  return changes;
+}
+
+Result<> change_device_files(const std::string& directory,
+                             const std::vector<plan::CgroupDevice>& rules) {
+  std::string list =
+      TRY_CTX(read_control(directory, "devices.list"), "read the device rules of ", directory);
+  for (const DeviceChange& change : device_changes(list, rules)) {
+    TRY(write_device(directory, change.allow, change.line));
   }
   return {};
 }

@@ -86,6 +86,10 @@ class LinuxExecutor final : public plan::Executor {
   Result<plan::Stats> stats(const CgroupLocations& cgroups) override {
     return cgroup_stats(cgroups);
   }
+  Result<> update(const plan::CgroupUpdate& update,
+                  const std::function<Result<>()>& commit) override {
+    return update_cgroups(update, commit);
+  }
 
   Result<> undo(const plan::Undo& change) override {
     switch (change.kind) {

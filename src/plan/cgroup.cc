@@ -75,6 +75,22 @@ CgroupDirectory directory_in(const CgroupHierarchy& hierarchy, const Place& plac
   return directory;
 }
 
+// A container's cgroup as it is noted in its state.
+CgroupDirectory existing_directory(const CgroupFacts& facts, const CgroupLocation& location) {
+  CgroupDirectory directory;
+  directory.controllers = location.controllers;
+  directory.path = location.directory;
+  directory.v2 = location.v2;
+  if (!location.v2) return directory;
+  directory.enable_controllers = facts.v2_controllers;
+  for (const CgroupHierarchy& hierarchy : facts.hierarchies) {
+    if (!hierarchy.v2 || !below(location.directory, hierarchy.mount_point)) continue;
+    directory.mount_point = hierarchy.mount_point;
+    directory.path = location.directory.substr(hierarchy.mount_point.size());
+  }
+  return directory;
+}
+
 // Nothing can be made below a cgroup that was not delegated to us.
 bool out_of_reach(const Input& in, const CgroupHierarchy& hierarchy,
                   const CgroupDirectory& directory) {
@@ -165,9 +181,11 @@ Error no_controller(const Input& in, std::string_view controller, std::string_vi
 
 bool is_wanted(const CgroupWrite& write) { return !write.optional; }
 
-Result<> add_limits(const Input& in, const ControllerNames& names, CgroupPlan& plan) {
+Result<> add_limits(const Input& in, const ControllerNames& names,
+                    const std::optional<std::uint64_t>& memory_limit, CgroupPlan& plan) {
   std::vector<CgroupWrite> writes;
-  WriteRequest request{in.os.resources, in.host.machine_swap_accounting, writes, in.notices};
+  WriteRequest request{in.os.resources, in.host.machine_swap_accounting, writes, in.notices,
+                       memory_limit};
   CgroupDirectory* directory = find_v1(plan, names.v1);
   const bool has_v1 = directory != nullptr;
   if (!has_v1 && !names.v2.empty()) directory = find_v2(plan, names.v2);
@@ -216,20 +234,22 @@ Result<> add_unified(const Input& in, CgroupPlan& plan) {
       return std::unexpected(invalid(cat("unified resource ", quoted(key), ' ', why))
                                  .where("linux.resources.unified"));
     }
-    CgroupWrite& write = directory->writes.emplace_back();
-    write.file = key;
-    write.value = value;
-    write.field = cat("linux.resources.unified.", key);
+    // One line at a time is what the kernel reads.
+    for (std::string_view line : split(value, '\n')) {
+      if (line.empty() && !value.empty()) continue;
+      CgroupWrite& write = directory->writes.emplace_back();
+      write.file = key;
+      write.value = line;
+      write.field = cat("linux.resources.unified.", key);
+    }
     directory->required = true;
   }
   return {};
 }
 
-// On a hybrid host the v2 hierarchy is there to find processes; controllers are handed down in it
-// only for limits that have no v1 hierarchy.
 void enable_only_what_is_written(CgroupPlan& plan) {
   CgroupDirectory* directory = find_v2(plan);
-  if (plan.mode != CgroupMode::kHybrid || directory == nullptr) return;
+  if (directory == nullptr) return;
   std::erase_if(directory->enable_controllers, [&](const std::string& controller) {
     return std::ranges::none_of(directory->writes, [&](const CgroupWrite& write) {
       return split_once(write.file, '.').first == controller;
@@ -285,11 +305,27 @@ Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces)
     TRY(add_directories(in, plan));
   }
   if (in.options.no_cgroups) return plan;
-  for (const ControllerNames& names : kControllers) TRY(add_limits(in, names, plan));
+  for (const ControllerNames& names : kControllers) TRY(add_limits(in, names, {}, plan));
   TRY(add_unified(in, plan));
-  enable_only_what_is_written(plan);
+  // On a hybrid host the v2 hierarchy is there to find processes; controllers are handed down in
+  // it only for limits that have no v1 hierarchy.
+  if (plan.mode == CgroupMode::kHybrid) enable_only_what_is_written(plan);
   add_device_rules(in, plan);
   if (plan.scope) TRY(add_scope_properties(in, plan));
+  return plan;
+}
+
+Result<CgroupPlan> plan_cgroup_change(const Input& in, const CgroupLocations& cgroups,
+                                      const std::optional<std::uint64_t>& memory_limit) {
+  CgroupPlan plan;
+  plan.mode = in.host.cgroup.mode;
+  for (const CgroupLocation& location : cgroups) {
+    plan.directories.push_back(existing_directory(in.host.cgroup, location));
+  }
+  for (const ControllerNames& names : kControllers) TRY(add_limits(in, names, memory_limit, plan));
+  TRY(add_unified(in, plan));
+  enable_only_what_is_written(plan);
+  if (!in.os.resources.devices.empty()) add_device_rules(in, plan);
   return plan;
 }
 

@@ -29,7 +29,7 @@ Result<> check_swap(const spec::MemoryResources& memory) {
   const std::int64_t swap = memory.swap.value_or(0);
   if (swap <= 0) return {};
   const std::int64_t limit = memory.limit.value_or(0);
-  if (limit <= 0) {
+  if (limit == 0) {
     return std::unexpected(invalid("unable to set swap limit without memory limit")
                                .where("linux.resources.memory.swap")
                                .cure("Set memory.limit too; swap is the sum of both."));
@@ -68,6 +68,14 @@ Result<> check_page_size(const std::string& page_size, std::size_t index) {
   return std::unexpected(invalid(cat(quoted(page_size), " is no size of huge pages"))
                              .where("linux.resources.hugepageLimits[", index, "].pageSize")
                              .cure("Write it like \"64KB\", \"2MB\" or \"1GB\"."));
+}
+
+void note_idle_shares(WriteRequest& request) {
+  const spec::CpuResources& cpu = *request.resources.cpu;
+  if (cpu.idle.value_or(0) != 1 || cpu.shares.value_or(0) == 0) return;
+  request.notices.push_back(
+      "linux.resources.cpu: unable to apply both idle and shares: what is idle has no weight; "
+      "shares is ignored");
 }
 
 void add_pids(WriteRequest& request) {

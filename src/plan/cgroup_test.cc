@@ -214,6 +214,13 @@ TEST(CgroupPlan, SwapIsTheSumAndNeedsALimit) {
   }
 }
 
+TEST(CgroupPlan, SwapOfUnlimitedMemory) {
+  EXPECT_THAT(writes(memory(-1, 100), CgroupMode::kV2),
+              ElementsAre("memory.swap.max=100", "memory.max=max"));
+  EXPECT_THAT(refusal(memory(-1, 100), root_host(CgroupMode::kV1)),
+              HasSubstr("memory+swap limit should be >= memory limit"));
+}
+
 TEST(CgroupPlan, SwapWithoutAccountingIsAnErrorWithACure) {
   HostFacts host = root_host(CgroupMode::kV1);
   host.machine_swap_accounting = false;
@@ -263,6 +270,29 @@ TEST(CgroupPlan, AnIdleCgroupHasNoWeight) {
   EXPECT_THAT(writes(resources, CgroupMode::kV2), ElementsAre("cpu.idle=1"));
   resources.cpu->idle = 0;
   EXPECT_THAT(writes(resources, CgroupMode::kV2), ElementsAre("cpu.idle=0", "cpu.weight=59"));
+}
+
+TEST(CgroupPlan, IdleAndSharesTogetherAreToldOf) {
+  spec::Resources resources = no_limits();
+  resources.cpu.emplace().idle = 1;
+  resources.cpu->shares = 512;
+  for (auto mode : {CgroupMode::kV1, CgroupMode::kV2}) {
+    Strings notices;
+    EXPECT_THAT(writes(resources, mode, &notices), ElementsAre("cpu.idle=1"));
+    EXPECT_THAT(notices, Contains(HasSubstr("unable to apply both")));
+  }
+}
+
+TEST(CgroupPlan, SharesThatV1WouldBendAreRefused) {
+  spec::Resources resources = no_limits();
+  resources.cpu.emplace().shares = 1;
+  EXPECT_THAT(refusal(resources, root_host(CgroupMode::kV1)),
+              HasSubstr("the minimum allowed cpu-shares is 2"));
+  EXPECT_THAT(writes(resources, CgroupMode::kV2), ElementsAre("cpu.weight=1"));
+  resources.cpu->shares = 262145;
+  EXPECT_THAT(refusal(resources, root_host(CgroupMode::kV1)),
+              HasSubstr("the maximum allowed cpu-shares is 262144"));
+  EXPECT_THAT(writes(resources, CgroupMode::kV2), ElementsAre("cpu.weight=10000"));
 }
 
 TEST(CgroupPlan, RealTimeLimitsExistInV1Only) {
@@ -324,6 +354,10 @@ TEST(CgroupPlan, TheUnifiedMapIsWrittenLastAndChecked) {
   resources.unified = {{"memory.high", "90"}, {"cgroup.max.depth", "3"}, {"odd.file", "x"}};
   EXPECT_THAT(writes(resources, CgroupMode::kV2),
               ElementsAre("memory.max=100", "cgroup.max.depth=3", "memory.high=90", "odd.file=x"));
+  resources.unified = {{"io.max", "8:0 rbps=1\n8:16 rbps=2\n"}, {"memory.oom.group", ""}};
+  EXPECT_THAT(writes(resources, CgroupMode::kV2),
+              ElementsAre("memory.max=100", "io.max=8:0 rbps=1", "io.max=8:16 rbps=2",
+                          "memory.oom.group="));
   for (auto [key, text] :
        {std::pair{"a/b.c", "no slashes"}, std::pair{"memory", "CONTROLLER.PARAMETER"},
         std::pair{".x", "CONTROLLER.PARAMETER"}, std::pair{"misc.max", "not available"}}) {

@@ -22,23 +22,35 @@ Result<> add_swap(WriteRequest& request) {
   return {};
 }
 
-// The kernel keeps limit <= memsw at every moment: what grows goes up in memsw first, what shrinks
-// goes down in limit first. A fresh cgroup has no limits and can only shrink.
+// The kernel keeps limit <= memsw at every moment: what grows beyond the present limit goes up in
+// memsw first, what shrinks goes down in limit first. A fresh cgroup has no limits and can only
+// shrink.
+bool is_swap_first(const WriteRequest& request) {
+  const spec::MemoryResources& memory = *request.resources.memory;
+  const std::int64_t swap = memory.swap.value_or(0);
+  if (memory.limit.value_or(0) < 0) return true;
+  if (!request.memory_limit || swap == 0) return false;
+  return swap < 0 || static_cast<std::uint64_t>(swap) > *request.memory_limit;
+}
+
 Result<> add_memory(WriteRequest& request) {
   if (!request.resources.memory) return {};
   const spec::MemoryResources& memory = *request.resources.memory;
   TRY(check_swap(memory));
+  if (memory.limit.value_or(0) < 0 && memory.swap.value_or(0) > 0) {
+    return std::unexpected(invalid("memory+swap limit should be >= memory limit")
+                               .where("linux.resources.memory.swap")
+                               .cure("With unlimited memory, -1 is what is left for swap."));
+  }
   if (memory.use_hierarchy.value_or(false)) {
     request.add("memory.use_hierarchy", "1", "memory.useHierarchy").optional = true;
   }
-  const std::int64_t limit = memory.limit.value_or(0);
-  if (limit < 0) {
-    TRY(add_swap(request));
-    request.add("memory.limit_in_bytes", "-1", "memory.limit");
-  } else {
-    if (limit > 0) request.add("memory.limit_in_bytes", cat(limit), "memory.limit");
-    TRY(add_swap(request));
+  const bool swap_first = is_swap_first(request);
+  if (swap_first) TRY(add_swap(request));
+  if (std::int64_t limit = memory.limit.value_or(0); limit != 0) {
+    request.add("memory.limit_in_bytes", limit < 0 ? "-1" : cat(limit), "memory.limit");
   }
+  if (!swap_first) TRY(add_swap(request));
   if (std::int64_t low = memory.reservation.value_or(0); low != 0) {
     request.add("memory.soft_limit_in_bytes", low < 0 ? "-1" : cat(low), "memory.reservation");
   }
@@ -56,26 +68,40 @@ Result<> add_memory(WriteRequest& request) {
   return {};
 }
 
-void add_cpu(WriteRequest& request) {
-  if (!request.resources.cpu) return;
+// The kernel takes what is out of range for the nearest value that is not, and says nothing.
+Result<> check_shares(std::uint64_t shares) {
+  constexpr std::uint64_t kLeast = 2, kMost = 262144;
+  if (shares == 0 || (shares >= kLeast && shares <= kMost)) return {};
+  return std::unexpected(invalid(shares < kLeast ? cat("the minimum allowed cpu-shares is ", kLeast)
+                                                 : cat("the maximum allowed cpu-shares is ", kMost))
+                             .where("linux.resources.cpu.shares"));
+}
+
+Result<> add_cpu(WriteRequest& request) {
+  if (!request.resources.cpu) return {};
   const spec::CpuResources& cpu = *request.resources.cpu;
-  if (cpu.idle) request.add("cpu.idle", cat(*cpu.idle), "cpu.idle");
   const std::uint64_t shares = cpu.shares.value_or(0);
+  TRY(check_shares(shares));
+  if (cpu.idle) request.add("cpu.idle", cat(*cpu.idle), "cpu.idle");
+  note_idle_shares(request);
   if (shares != 0 && cpu.idle.value_or(0) != 1)
     request.add("cpu.shares", cat(shares), "cpu.shares");
   if (std::uint64_t period = cpu.realtime_period.value_or(0); period != 0) {
-    request.add("cpu.rt_period_us", cat(period), "cpu.realtimePeriod");
+    request.add("cpu.rt_period_us", cat(period), "cpu.realtimePeriod").again = true;
   }
   if (std::int64_t runtime = cpu.realtime_runtime.value_or(0); runtime != 0) {
     request.add("cpu.rt_runtime_us", cat(runtime), "cpu.realtimeRuntime");
   }
   if (std::uint64_t period = cpu.period.value_or(0); period != 0) {
-    request.add("cpu.cfs_period_us", cat(period), "cpu.period");
+    request.add("cpu.cfs_period_us", cat(period), "cpu.period").again = true;
   }
-  if (cpu.quota)
-    request.add("cpu.cfs_quota_us", *cpu.quota < 1 ? "-1" : cat(*cpu.quota), "cpu.quota");
+  if (cpu.quota) {
+    request.add("cpu.cfs_quota_us", *cpu.quota < 1 ? "-1" : cat(*cpu.quota), "cpu.quota").again =
+        true;
+  }
   if (cpu.burst)
     request.add("cpu.cfs_burst_us", cat(*cpu.burst), "cpu.burst").optional = *cpu.burst == 0;
+  return {};
 }
 
 void add_throttle(WriteRequest& request, const std::vector<spec::ThrottleDevice>& devices,
@@ -142,7 +168,7 @@ Result<> add_v1_writes(Controller controller, WriteRequest& request) {
     case Controller::kPids: add_pids(request); break;
     case Controller::kMemory: return add_memory(request);
     case Controller::kIo: return add_block_io(request);
-    case Controller::kCpu: add_cpu(request); break;
+    case Controller::kCpu: return add_cpu(request);
     case Controller::kCpuset: add_cpuset(request); break;
     case Controller::kHugetlb: return add_hugetlb(request);
     case Controller::kRdma: add_rdma(request); break;

@@ -31,7 +31,8 @@ Result<> add_memory(WriteRequest& request) {
   const bool unlimited = swap < 0 || (swap == 0 && limit < 0);
   if (unlimited || swap > 0) {
     // Where there is no swap there is no file, and nothing to limit.
-    std::string value = unlimited ? "max" : cat(swap - limit);
+    // Without a limit of memory there is nothing to take off.
+    std::string value = unlimited ? "max" : cat(limit < 0 ? swap : swap - limit);
     const bool no_limit = value == "max" || value == "0";
     request.add("memory.swap.max", std::move(value), "memory.swap").optional = no_limit;
   }
@@ -54,8 +55,8 @@ Result<> add_cpu(WriteRequest& request) {
                                .where("linux.resources.cpu.", field)
                                .cure("Leave the field out."));
   }
-  // An idle cgroup refuses a weight.
   if (cpu.idle) request.add("cpu.idle", cat(*cpu.idle), "cpu.idle");
+  note_idle_shares(request);
   if (std::uint64_t weight = cpu_weight(cpu.shares.value_or(0));
       weight != 0 && cpu.idle.value_or(0) != 1) {
     request.add("cpu.weight", cat(weight), "cpu.shares");
@@ -64,8 +65,10 @@ Result<> add_cpu(WriteRequest& request) {
   if (cpu.quota || period != 0) {
     constexpr std::uint64_t kDefaultPeriod = 100000;
     std::string quota = cpu.quota.value_or(0) < 1 ? "max" : cat(*cpu.quota);
-    request.add("cpu.max", cat(quota, ' ', period != 0 ? period : kDefaultPeriod),
-                cpu.quota ? "cpu.quota" : "cpu.period");
+    request
+        .add("cpu.max", cat(quota, ' ', period != 0 ? period : kDefaultPeriod),
+             cpu.quota ? "cpu.quota" : "cpu.period")
+        .again = true;
   }
   if (cpu.burst)
     request.add("cpu.max.burst", cat(*cpu.burst), "cpu.burst").optional = *cpu.burst == 0;

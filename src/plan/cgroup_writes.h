@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct WriteRequest {
   bool swap_accounting = true;
   std::vector<CgroupWrite>& writes;
   Strings& notices;
+  // The limit that a cgroup which is in use has now; absent: none, as in a fresh one.
+  std::optional<std::uint64_t> memory_limit;
 
   CgroupWrite& add(std::string file, std::string value, std::string field) {
     CgroupWrite& write = writes.emplace_back();
@@ -35,6 +38,8 @@ Result<> add_v2_writes(Controller controller, WriteRequest& request);
 
 // Rules that both versions share (cgroup_conversions.cc).
 Result<> check_swap(const spec::MemoryResources& memory);
+// An idle cgroup has no weight: says so when both are asked for.
+void note_idle_shares(WriteRequest& request);
 Result<> check_block_io_weights(const spec::BlockIoResources& io);
 // "2MB", the way the kernel names files of huge pages.
 Result<> check_page_size(const std::string& page_size, std::size_t index);

@@ -138,6 +138,12 @@ struct StartRequest {
   ListenerFunction on_listener;  // set when the container's filter has a listener
 };
 
+// New limits for cgroups that are in use.
+struct CgroupUpdate {
+  CgroupPlan plan;
+  std::vector<CgroupDevice> previous_devices;  // what the plan's device rules take the place of
+};
+
 // What `stats` shows; absent where the host has no such controller.
 struct Stats {
   std::optional<std::uint64_t> cpu_usage_ns, cpu_user_ns, cpu_system_ns;
@@ -173,6 +179,9 @@ class Executor {
   virtual Result<> thaw(const CgroupLocations& cgroups, int timeout_ms) = 0;
   virtual Result<bool> frozen(const CgroupLocations& cgroups) = 0;
   virtual Result<Stats> stats(const CgroupLocations& cgroups) = 0;
+  // Writes new limits, then calls `commit`. When a write or `commit` fails, the files have their
+  // former values again.
+  virtual Result<> update(const CgroupUpdate& update, const std::function<Result<>()>& commit) = 0;
   // How many of its processes the kernel has killed for lack of memory; 0 where it can't be told.
   // Much cheaper than stats().
   virtual std::uint64_t oom_kills(const CgroupLocations& cgroups) = 0;

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "plan/compile.h"
+#include "plan/executor.h"
 #include "plan/host_facts.h"
 #include "plan/plan.h"
 #include "spec/container_spec.h"
@@ -66,6 +67,10 @@ std::vector<CgroupDevice> device_rules(const spec::Resources& resources);
 
 // cgroup.cc
 Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces);
+// The writes of the spec's resources to cgroups that are there and in use. `memory_limit` is their
+// present one; absent: none. Device rules are planned when the resources have some.
+Result<CgroupPlan> plan_cgroup_change(const Input& in, const CgroupLocations& cgroups,
+                                      const std::optional<std::uint64_t>& memory_limit);
 
 // scope.cc: the unit that cgroupsPath asks for, without limits.
 Result<ScopePlan> plan_scope(const Input& in);

@@ -153,6 +153,9 @@ struct CgroupWrite {
   // Where `file` does not exist: this one takes its place. Empty: none.
   std::string alternative_file, alternative_value;
   bool optional = false;  // a missing file or an unsupported value is no error
+  // A refusal (EINVAL) may come from the old value of a file that is written later: tried again
+  // then.
+  bool again = false;
   std::string field;  // config field that asked for it, for errors: "linux.resources.memory.limit"
 };
 

@@ -32,8 +32,10 @@ static constexpr auto device_number(std::string_view name) {
                            }};
 }
 
+// A letter "a", which configurations in the field have for "all", adds nothing.
 static Result<> read_access(JsonReader& json, DeviceRule& out) {
   TRY(read_value(json, out.access));
+  std::erase(out.access, 'a');
   if (out.access.find_first_not_of("rwm") != std::string::npos) {
     return std::unexpected(
         json.error(cat(quoted(out.access), " is not an access: allowed are r, w, m together")));

@@ -139,4 +139,8 @@ Result<> validate_process(const Process& process, std::string_view file_name) {
   return check_process(process, Place(file_name));
 }
 
+Result<> validate_resources(const Resources& resources, std::string_view file_name) {
+  return check_resources(resources, Place(file_name, "linux.resources"));
+}
+
 }  // namespace caisson::spec

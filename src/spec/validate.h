@@ -16,4 +16,8 @@ Result<> validate(const ContainerSpec& spec, std::string_view file_name = "confi
 // A process alone, for exec. The fields stand at the top: "process.json: cwd".
 Result<> validate_process(const Process& process, std::string_view file_name = "process.json");
 
+// Resources alone, for update. Errors name the fields as those of a whole description.
+Result<> validate_resources(const Resources& resources,
+                            std::string_view file_name = "resources.json");
+
 }  // namespace caisson::spec

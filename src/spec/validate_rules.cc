@@ -13,7 +13,7 @@ constexpr std::uint16_t kLowestWeight = 10, kHighestWeight = 1000;
 Result<> check_memory(const MemoryResources& memory, const Place& place) {
   const auto limit = memory.limit.value_or(0), swap = memory.swap.value_or(0);
   if (swap <= 0) return {};
-  if (limit <= 0) {
+  if (limit == 0) {
     return (place / "swap").refuse("unable to set swap limit without memory limit");
   }
   if (swap < limit) return (place / "swap").refuse("memory+swap limit should be >= memory limit");

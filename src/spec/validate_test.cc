@@ -216,8 +216,8 @@ TEST(Validate, HoldsSwapToMemory) {
   EXPECT_EQ(of_linux(R"("resources":{"memory":{"limit":2,"swap":1}})"),
             "config.json: linux.resources.memory.swap: memory+swap limit should be >= memory "
             "limit");
-  for (auto good :
-       {R"("limit":2,"swap":2)", R"("limit":2,"swap":-1)", R"("swap":-1)", R"("swap":0)"}) {
+  for (auto good : {R"("limit":2,"swap":2)", R"("limit":-1,"swap":2)", R"("limit":2,"swap":-1)",
+                    R"("swap":-1)", R"("swap":0)"}) {
     EXPECT_EQ(of_linux(cat(R"("resources":{"memory":{)", good, "}}")), "");
   }
 }

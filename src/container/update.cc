@@ -1,0 +1,66 @@
+// Where the resources of a container live: as they were at its creation in config.json, which stays
+// verbatim what its creator wrote, and since the first update in resources.json beside it, whole.
+// Commands that need the present ones ask present_resources().
+#include "plan/update.h"
+
+#include "container/api.h"
+#include "container/container.h"
+#include "container/errors.h"
+#include "spec/oci_config.h"
+#include "spec/oci_writer.h"
+#include "sys/file.h"
+
+namespace caisson::container {
+namespace {
+
+constexpr const char* kResourcesFile = "resources.json";
+
+Result<spec::Resources> resources_of(const Container& container) {
+  auto text = sys::read_file(container.folder.dir, kResourcesFile);
+  if (text) return spec::read_oci_resources(*text, kResourcesFile);
+  if (text.error().value != ENOENT) {
+    return std::unexpected(
+        Error(text.error()).doing("read ", container.folder.path, "/", kResourcesFile));
+  }
+  auto config = TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read ",
+                        container.folder.path, "/config.json");
+  spec::ContainerSpec spec;
+  TRY(read_spec(container, config, spec));
+  return spec.linux_part ? std::move(spec.linux_part->resources) : spec::Resources{};
+}
+
+Result<> save_resources(const Container& container, const spec::Resources& resources) {
+  TRY_CTX(sys::write_atomically(container.folder.dir, kResourcesFile,
+                                spec::write_oci_resources(resources)),
+          "write ", container.folder.path, "/", kResourcesFile);
+  return {};
+}
+
+}  // namespace
+
+Result<spec::Resources> present_resources(Context& context, std::string_view id) {
+  return resources_of(TRY(look_at(context, id)));
+}
+
+Result<> update(Context& context, std::string_view id, const spec::Resources& change) {
+  auto container = TRY(open_for_change(context, id));
+  if (container.status == Status::kStopped || container.status == Status::kCreating) {
+    return std::unexpected(
+        wrong_state(ESRCH, "container not running").doing("container ", quoted(id)));
+  }
+  const plan::CgroupLocations& cgroups = container.state.cgroups;
+  const auto present = TRY(resources_of(container));
+  const auto host = TRY(context.executor.host_facts(false));
+  const auto stats = TRY(context.executor.stats(cgroups));
+  plan::Options options;
+  options.id = container.state.id;
+  options.rootless = context.rootless;
+  const auto update = TRY(plan::compile_update({present, change, cgroups, stats}, host, options));
+  for (const auto& notice : update.notices) {
+    if (context.warn) context.warn(notice);
+  }
+  return context.executor.update(update.cgroups,
+                                 [&] { return save_resources(container, update.resources); });
+}
+
+}  // namespace caisson::container

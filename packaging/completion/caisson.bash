@@ -101,7 +101,7 @@ _caisson_table() {
       options="--help"
       ;;
     caisson-oci:)
-      verbs="create start run state kill delete exec list ps pause resume update features spec version help"
+      verbs="create start run state kill delete exec list ps pause resume update events features spec version help"
       options="--root -r --log -l --log-format --log-level --debug --timeline --systemd-cgroup -s --cgroup-manager --rootless --version -v --help"
       valued="--root|-r|--log|-l|--log-format|--log-level|--cgroup-manager|--rootless"
       ;;
@@ -157,6 +157,11 @@ _caisson_table() {
     caisson-oci:update)
       options="--resources -r --memory --memory-reservation --memory-swap --cpu-quota --cpu-period --cpu-burst --cpu-share --cpu-idle --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight --l3-cache-schema --mem-bw-schema --help"
       valued="--resources|-r|--memory|--memory-reservation|--memory-swap|--cpu-quota|--cpu-period|--cpu-burst|--cpu-share|--cpu-idle|--cpu-rt-period|--cpu-rt-runtime|--cpuset-cpus|--cpuset-mems|--pids-limit|--blkio-weight|--l3-cache-schema|--mem-bw-schema"
+      names=yes
+      ;;
+    caisson-oci:events)
+      options="--interval --stats --help"
+      valued="--interval"
       names=yes
       ;;
     caisson-oci:features)

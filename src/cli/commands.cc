@@ -12,11 +12,11 @@ constexpr const Command* kPeopleCommands[] = {
 };
 
 constexpr const Command* kEngineCommands[] = {
-    &kOciCreateCommand,    &kOciStartCommand,  &kOciRunCommand,     &kOciStateCommand,
-    &kOciKillCommand,      &kOciDeleteCommand, &kOciExecCommand,    &kOciListCommand,
-    &kOciPsCommand,        &kOciPauseCommand,  &kOciResumeCommand,  &kOciUpdateCommand,
-    &kOciFeaturesCommand,  &kOciSpecCommand,   &kOciVersionCommand, &kOciHelpCommand,
-    &kOciShortHelpCommand,
+    &kOciCreateCommand, &kOciStartCommand,     &kOciRunCommand,    &kOciStateCommand,
+    &kOciKillCommand,   &kOciDeleteCommand,    &kOciExecCommand,   &kOciListCommand,
+    &kOciPsCommand,     &kOciPauseCommand,     &kOciResumeCommand, &kOciUpdateCommand,
+    &kOciEventsCommand, &kOciFeaturesCommand,  &kOciSpecCommand,   &kOciVersionCommand,
+    &kOciHelpCommand,   &kOciShortHelpCommand,
 };
 
 constexpr OptionSpec kPeopleOptions[] = {

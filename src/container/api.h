@@ -143,6 +143,18 @@ std::string state_json(const Snapshot& snapshot, std::string_view indent = "  ")
 // Pids of all processes, in the caller's pid namespace; none of a stopped container.
 Result<std::vector<int>> processes(Context& context, std::string_view id);
 Result<plan::Stats> stats(Context& context, std::string_view id);
+Result<plan::Usage> usage(Context& context, std::string_view id);
+
+struct WatchOptions {
+  std::int64_t interval_ms = 5000;
+  // Every interval.
+  std::function<Result<>(const plan::Usage&)> on_usage;
+  // Each time that the kernel had to kill for lack of memory. Before the return, always.
+  std::function<Result<>()> on_out_of_memory;
+};
+// Reports until the container ends, or one of the functions fails.
+Result<> watch(Context& context, std::string_view id, const WatchOptions& options);
+
 // The verbatim config.json of the container.
 Result<std::string> config_text(Context& context, std::string_view id);
 

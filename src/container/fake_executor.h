@@ -24,6 +24,10 @@ class FakeExecutor : public plan::Executor {
   Result<> thaw(const plan::CgroupLocations& cgroups, int timeout_ms) override;
   Result<bool> frozen(const plan::CgroupLocations& cgroups) override;
   Result<plan::Stats> stats(const plan::CgroupLocations& cgroups) override;
+  Result<plan::Usage> usage(const plan::CgroupLocations& cgroups) override;
+  // An eventfd of the test: what is written to it counts.
+  Result<std::unique_ptr<plan::MemoryWatch>> watch_memory(
+      const plan::CgroupLocations& cgroups) override;
   // Keeps the plan's writes in `limits`, by the names of the files.
   Result<> update(const plan::CgroupUpdate& update,
                   const std::function<Result<>()>& commit) override;
@@ -32,6 +36,7 @@ class FakeExecutor : public plan::Executor {
 
   bool fail_create = false;
   std::map<std::string, std::string> limits;
+  Fd out_of_memory;
 
  private:
   std::string scratch_;

@@ -1,6 +1,7 @@
 #include "container/fake_executor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -200,6 +201,29 @@ Result<> FakeExecutor::update(const plan::CgroupUpdate& update,
     for (const auto& write : directory.writes) limits[write.file] = write.value;
   }
   return {};
+}
+Result<plan::Usage> FakeExecutor::usage(const plan::CgroupLocations&) {
+  plan::Usage usage;
+  usage.pids = 7;
+  return usage;
+}
+Result<std::unique_ptr<plan::MemoryWatch>> FakeExecutor::watch_memory(
+    const plan::CgroupLocations&) {
+  class Watch final : public plan::MemoryWatch {
+   public:
+    explicit Watch(Fd event) : event_(std::move(event)) {}
+    FdRef descriptor() const override { return event_; }
+    short poll_events() const override { return POLLIN; }
+    std::uint64_t take() override {
+      std::uint64_t count = 0;
+      return sys::read(event_, &count, sizeof count) ? count : 0;
+    }
+
+   private:
+    Fd event_;
+  };
+  if (!out_of_memory.valid()) return nullptr;
+  return std::make_unique<Watch>(TRY(sys::dup_cloexec(out_of_memory)));
 }
 Result<plan::Stats> FakeExecutor::stats(const plan::CgroupLocations& cgroups) {
   plan::Stats stats;

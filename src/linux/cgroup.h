@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,9 @@ Result<> cgroup_thaw(const plan::CgroupLocations& cgroups, int timeout_ms);
 Result<bool> cgroup_frozen(const plan::CgroupLocations& cgroups);
 
 Result<plan::Stats> cgroup_stats(const plan::CgroupLocations& cgroups);
+// All that is counted, for `events`.
+Result<plan::Usage> cgroup_usage(const plan::CgroupLocations& cgroups);
+Result<std::unique_ptr<plan::MemoryWatch>> watch_memory_of(const plan::CgroupLocations& cgroups);
 // The OOM kills alone: one file is read.
 std::uint64_t cgroup_oom_kills(const plan::CgroupLocations& cgroups);
 

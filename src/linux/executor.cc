@@ -86,6 +86,12 @@ class LinuxExecutor final : public plan::Executor {
   Result<plan::Stats> stats(const CgroupLocations& cgroups) override {
     return cgroup_stats(cgroups);
   }
+  Result<plan::Usage> usage(const CgroupLocations& cgroups) override {
+    return cgroup_usage(cgroups);
+  }
+  Result<std::unique_ptr<plan::MemoryWatch>> watch_memory(const CgroupLocations& cgroups) override {
+    return watch_memory_of(cgroups);
+  }
   Result<> update(const plan::CgroupUpdate& update,
                   const std::function<Result<>()>& commit) override {
     return update_cgroups(update, commit);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "base/result.h"
 #include "plan/host_facts.h"
 #include "plan/plan.h"
+#include "plan/usage.h"
 
 namespace caisson::plan {
 
@@ -155,6 +157,17 @@ struct Stats {
   std::optional<std::uint64_t> read_bytes, written_bytes, read_ops, write_ops;
 };
 
+// Tells when a container runs out of memory.
+class MemoryWatch {
+ public:
+  virtual ~MemoryWatch() = default;
+  // poll(2) it for `poll_events`; ready: something may have happened.
+  virtual FdRef descriptor() const = 0;
+  virtual short poll_events() const = 0;
+  // How often it happened since the last call. Never blocks.
+  virtual std::uint64_t take() = 0;
+};
+
 class Executor {
  public:
   virtual ~Executor() = default;
@@ -179,6 +192,9 @@ class Executor {
   virtual Result<> thaw(const CgroupLocations& cgroups, int timeout_ms) = 0;
   virtual Result<bool> frozen(const CgroupLocations& cgroups) = 0;
   virtual Result<Stats> stats(const CgroupLocations& cgroups) = 0;
+  virtual Result<Usage> usage(const CgroupLocations& cgroups) = 0;
+  // Empty without a memory controller.
+  virtual Result<std::unique_ptr<MemoryWatch>> watch_memory(const CgroupLocations& cgroups) = 0;
   // Writes new limits, then calls `commit`. When a write or `commit` fails, the files have their
   // former values again.
   virtual Result<> update(const CgroupUpdate& update, const std::function<Result<>()>& commit) = 0;

@@ -1,0 +1,15 @@
+// One event as a line of JSON, member for member as `runc events` prints it: a member that runc
+// leaves out when it is zero or empty is left out.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "plan/usage.h"
+
+namespace caisson::cli {
+
+std::string stats_event(std::string_view id, const plan::Usage& usage);
+std::string oom_event(std::string_view id);
+
+}  // namespace caisson::cli

@@ -35,11 +35,7 @@ void put_line(JsonWriter& json, std::string_view name, const plan::Pressure::Lin
 }
 
 void put_pressure(JsonWriter& json, const std::optional<plan::Pressure>& pressure) {
-  if (!pressure) return;
-  json.key("psi").begin_object();
-  put_line(json, "some", pressure->some);
-  put_line(json, "full", pressure->full);
-  json.end_object();
+  if (pressure) write_pressure(json.key("psi"), *pressure);
 }
 
 void put_cpu(JsonWriter& json, const plan::CpuUsage& cpu) {
@@ -142,6 +138,13 @@ void put_hugetlb(JsonWriter& json, const std::map<std::string, plan::HugetlbUsag
 }
 
 }  // namespace
+
+void write_pressure(JsonWriter& json, const plan::Pressure& pressure) {
+  json.begin_object();
+  put_line(json, "some", pressure.some);
+  put_line(json, "full", pressure.full);
+  json.end_object();
+}
 
 std::string stats_event(std::string_view id, const plan::Usage& usage) {
   std::string out;

@@ -179,7 +179,12 @@ Result<std::string> filter_ps(std::string_view text, const std::vector<int>& pid
 Result<int> run_ps(Context& context, const Arguments& arguments) {
   bool as_json = TRY(wants_json(context, arguments));
   Session session = TRY(Session::open(context));
-  auto pids = TRY(container::processes(session.containers(), arguments.operands()[0]));
+  const auto id = arguments.operands()[0];
+  auto snapshot = TRY(container::query(session.containers(), id));
+  std::vector<int> pids;
+  if (snapshot.status != container::Status::kStopped) {
+    pids = TRY(container::processes(session.containers(), id));
+  }
   if (as_json) {
     std::string out;
     formats::JsonWriter(out).value(pids);

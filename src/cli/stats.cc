@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/events_json.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
@@ -82,6 +83,11 @@ std::string samples_json(const std::vector<Sample>& samples) {
     optional_field(json, "written_bytes", stats.written_bytes);
     optional_field(json, "read_ops", stats.read_ops);
     optional_field(json, "write_ops", stats.write_ops);
+    for (const auto& [name, pressure] : {std::pair{"cpu_pressure", &stats.cpu_pressure},
+                                         std::pair{"memory_pressure", &stats.memory_pressure},
+                                         std::pair{"io_pressure", &stats.io_pressure}}) {
+      if (*pressure) write_pressure(json.key(name), **pressure);
+    }
     json.end_object();
   }
   json.end_array();

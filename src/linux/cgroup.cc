@@ -181,9 +181,10 @@ Error write_error(Errno error, const LimitTarget& target, const plan::CgroupWrit
   const std::string controller(split_once(write.file, '.').first);
   switch (error.value) {
     case ENOENT:
-      cause = target.not_enabled.empty() ? cat("this kernel has no ", write.file)
-                                         : cat("the controller is not enabled: ",
-                                               reason_of(controller, target.not_enabled));
+      cause =
+          target.not_enabled.empty()
+              ? cat("this kernel has no ", write.file, ": no such file or directory")
+              : cat("the controller is not enabled: ", reason_of(controller, target.not_enabled));
       cure = target.step.v2 ? cat("Enable ", controller,
                                   " in cgroup.subtree_control of the parents (systemd: "
                                   "Delegate=yes), or leave the limit out.")
@@ -302,13 +303,14 @@ Result<> apply_devices(const plan::CgroupPlan& plan, const CgroupSet& set) {
           .code("cgroup.devices"));
 }
 
-Result<> build(Targets& targets, CgroupSet& set) {
+Result<> build(Targets& targets, const std::optional<std::uint32_t>& owner, CgroupSet& set) {
   for (Target& target : targets) {
     TRY(make(target));
     if (target.skipped) continue;
     if (target.step->v2) {
       target.not_enabled = enable_controllers(target.path, target.step->mount_point,
                                               target.step->enable_controllers);
+      if (owner) TRY_CTX(hand_over(target.path, *owner), "hand cgroup ", target.path, " over");
     }
     TRY(open_target(target, set));
   }
@@ -341,7 +343,7 @@ Result<> make_cgroups(const plan::CgroupPlan& plan, Hierarchies hierarchies, pla
                       CgroupSet& set) {
   Targets targets = TRY(look(plan, hierarchies));
   TRY(register_undo(targets, undo));
-  auto built = build(targets, set);
+  auto built = build(targets, plan.owner, set);
   if (!built) take_back(targets);
   return built;
 }

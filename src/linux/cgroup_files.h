@@ -114,6 +114,10 @@ Result<> thaw_v1(const std::string& directory, const Deadline& deadline);
 std::string enable_controllers(const std::string& directory, const std::string& mount_point,
                                std::span<const std::string> controllers);
 
+// Makes the user the owner of a cgroup and of the files in it that the kernel leaves to him
+// (/sys/kernel/cgroup/delegate).
+ErrnoOr<> hand_over(const std::string& directory, std::uint32_t uid);
+
 // Freezes or thaws, and waits for the kernel's word that it is so.
 Result<> set_frozen_v2(const std::string& directory, bool frozen, const Deadline& deadline);
 

@@ -1,6 +1,7 @@
 // What the kernel counts for a container.
 #include "linux/cgroup.h"
 #include "linux/cgroup_files.h"
+#include "linux/cgroup_usage.h"
 
 namespace caisson::linux {
 namespace {
@@ -123,6 +124,9 @@ void read_v2(const std::string& directory, Stats& stats) {
   std::string events = file_text(directory, "memory.events");
   set_once(stats.memory_failures, keyed_number(events, "max"));
   set_once(stats.oom_kills, keyed_number(events, "oom_kill"));
+  stats.cpu_pressure = parse_pressure(file_text(directory, "cpu.pressure"));
+  stats.memory_pressure = parse_pressure(file_text(directory, "memory.pressure"));
+  stats.io_pressure = parse_pressure(file_text(directory, "io.pressure"));
   read_pids(directory, stats);
   add_io_v2(file_text(directory, "io.stat"), stats);
 }

@@ -370,12 +370,12 @@ Result<plan::Usage> cgroup_usage(const plan::CgroupLocations& cgroups) {
   Usage usage;
   bool hybrid = false;
   for (const auto& location : cgroups) {
-    if (location.v2) {
-      read_v2(location.directory, hybrid, usage);
-    } else {
-      hybrid = true;
-      read_v1(location, usage);
-    }
+    if (location.v2) continue;
+    hybrid = true;
+    read_v1(location, usage);
+  }
+  for (const auto& location : cgroups) {
+    if (location.v2) read_v2(location.directory, hybrid, usage);
   }
   return usage;
 }

@@ -118,6 +118,20 @@ std::string enable_controllers(const std::string& directory, const std::string& 
   return failures;
 }
 
+ErrnoOr<> hand_over(const std::string& directory, std::uint32_t uid) {
+  constexpr std::uint32_t kSameGroup = UINT32_MAX;
+  // Before Linux 4.15 the list was in documents only.
+  const std::string files = read_control("/sys/kernel/cgroup", "delegate")
+                                .value_or("cgroup.procs\ncgroup.subtree_control\ncgroup.threads");
+  TRY(sys::fchownat(sys::kCwd, directory.c_str(), uid, kSameGroup));
+  for (std::string_view file : split(files, '\n')) {
+    auto done = sys::fchownat(sys::kCwd, cat(directory, '/', file).c_str(), uid, kSameGroup);
+    // Of a controller that is not enabled here.
+    if (!done && done.error().value != ENOENT) return done;
+  }
+  return {};
+}
+
 Result<> set_frozen_v2(const std::string& directory, bool frozen, const Deadline& deadline) {
   const char* what = frozen ? "freeze " : "thaw ";
   // Opened first: the change that the poll waits for must not come before it.

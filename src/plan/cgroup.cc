@@ -231,7 +231,10 @@ Result<> add_unified(const Input& in, CgroupPlan& plan) {
       if (in.host.cgroup.mode != CgroupMode::kV2) why += " (invalid configuration for cgroup v1)";
     }
     if (!why.empty()) {
-      return std::unexpected(invalid(cat("unified resource ", quoted(key), ' ', why))
+      // What is asked of v2 stands in v1 hierarchies here.
+      const bool hybrid = plan.mode == CgroupMode::kHybrid;
+      return std::unexpected(invalid(cat(hybrid ? "invalid configuration: " : "",
+                                         "unified resource ", quoted(key), ' ', why))
                                  .where("linux.resources.unified"));
     }
     // One line at a time is what the kernel reads.
@@ -286,6 +289,29 @@ bool is_tight(const spec::Resources& resources) {
   return limit > 0 && limit < kRoomy;
 }
 
+bool is_writable_cgroup_mount(const spec::Mount& mount) {
+  const bool cgroup = mount.type == "cgroup" || mount.type == "cgroup2";
+  return cgroup && clean_path(mount.destination) == "/sys/fs/cgroup" &&
+         std::ranges::find(mount.options, "ro") == mount.options.end() &&
+         std::ranges::find(mount.options, "rro") == mount.options.end();
+}
+
+// The container's first user, when he can see his cgroup alone and write to it. Who is not the
+// host's root can't give anything away.
+std::optional<std::uint32_t> owner_of(const Input& in, const NamespacePlan& namespaces) {
+  const bool sees_own = in.host.cgroup.mode == CgroupMode::kV2 &&
+                        namespaces.is_new(NamespaceKind::kCgroup) &&
+                        std::ranges::any_of(in.spec.mounts, is_writable_cgroup_mount);
+  if (!sees_own || in.limited() || !in.spec.process) return std::nullopt;
+  const std::uint32_t uid = in.spec.process->user.uid;
+  if (!other_user_namespace(namespaces)) return uid;
+  for (const IdMapping& mapping : namespaces.ids.uid) {
+    if (uid < mapping.container_id || uid - mapping.container_id >= mapping.size) continue;
+    return mapping.host_id + (uid - mapping.container_id);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 bool has_tight_memory(const spec::ContainerSpec& spec) {
@@ -305,6 +331,8 @@ Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces)
     TRY(add_directories(in, plan));
   }
   if (in.options.no_cgroups) return plan;
+  plan.owner = owner_of(in, namespaces);
+  if (plan.owner == 0U) plan.owner.reset();
   for (const ControllerNames& names : kControllers) TRY(add_limits(in, names, {}, plan));
   TRY(add_unified(in, plan));
   // On a hybrid host the v2 hierarchy is there to find processes; controllers are handed down in
@@ -319,8 +347,11 @@ Result<CgroupPlan> plan_cgroup_change(const Input& in, const CgroupLocations& cg
                                       const std::optional<std::uint64_t>& memory_limit) {
   CgroupPlan plan;
   plan.mode = in.host.cgroup.mode;
-  for (const CgroupLocation& location : cgroups) {
-    plan.directories.push_back(existing_directory(in.host.cgroup, location));
+  for (bool v2 : {false, true}) {
+    for (const CgroupLocation& location : cgroups) {
+      if (location.v2 != v2) continue;
+      plan.directories.push_back(existing_directory(in.host.cgroup, location));
+    }
   }
   for (const ControllerNames& names : kControllers) TRY(add_limits(in, names, memory_limit, plan));
   TRY(add_unified(in, plan));

@@ -126,6 +126,22 @@ TEST(CgroupPlan, AControllerThatLivesInV2OfAHybridHostIsUsedThere) {
   EXPECT_THAT(plan.directories.back().enable_controllers, ElementsAre("memory"));
 }
 
+TEST(CgroupPlan, HandsTheCgroupToTheFirstUserOnlyWhereHeCanUseIt) {
+  spec::ContainerSpec spec = default_spec();
+  auto owner = [&](CgroupMode mode) { return compiled(spec, root_host(mode)).owner; };
+  spec.linux_part->namespaces.push_back({NamespaceKind::kUser, ""});
+  spec.linux_part->uid_mappings = spec.linux_part->gid_mappings = {{0, 100000, 10}};
+  EXPECT_FALSE(owner(CgroupMode::kV2)) << "the mount is read-only";
+  std::erase(spec.mounts.back().options, "ro");
+  EXPECT_EQ(owner(CgroupMode::kV2), 100000U);
+  EXPECT_FALSE(owner(CgroupMode::kHybrid));
+  spec.process->user.uid = 7;
+  EXPECT_EQ(owner(CgroupMode::kV2), 100007U);
+  std::erase_if(spec.linux_part->namespaces,
+                [](const auto& each) { return each.kind == NamespaceKind::kCgroup; });
+  EXPECT_FALSE(owner(CgroupMode::kV2)) << "he would see the host's";
+}
+
 TEST(CgroupPlan, OnlyWhatALimitNeedsIsRequired) {
   spec::Resources resources = no_limits();
   resources.pids_limit = 10;
@@ -367,6 +383,8 @@ TEST(CgroupPlan, TheUnifiedMapIsWrittenLastAndChecked) {
   resources.unified = {{"memory.high", "1"}};
   EXPECT_THAT(refusal(resources, root_host(CgroupMode::kV1)),
               HasSubstr("cannot use unified on cgroup v1"));
+  EXPECT_THAT(refusal(resources, root_host(CgroupMode::kHybrid)),
+              HasSubstr("invalid configuration: unified resource \"memory.high\" can't be set"));
 }
 
 TEST(CgroupPlan, DevicesAreDeniedThenAllowedAndTheDefaultsAlwaysWork) {

@@ -112,6 +112,7 @@ void dump_cgroup(const CgroupPlan& plan, DumpNode& node) {
   NodeBuilder fields(node);
   fields.text("mode", name_of(plan.mode));
   fields.flag("ownNamespace", plan.own_namespace);
+  if (plan.owner) fields.text("owner", cat(*plan.owner));
   if (plan.tight_memory) fields.flag("tightMemory", true);
   if (plan.scope) dump_scope(*plan.scope, fields.map("scope"));
   if (!plan.directories.empty()) {

@@ -155,6 +155,7 @@ struct Stats {
   std::optional<std::uint64_t> memory_failures, oom_kills, swap_bytes;
   std::optional<std::uint64_t> pids, pids_limit;
   std::optional<std::uint64_t> read_bytes, written_bytes, read_ops, write_ops;
+  std::optional<Pressure> cpu_pressure, memory_pressure, io_pressure;
 };
 
 // Tells when a container runs out of memory.

@@ -209,6 +209,9 @@ struct CgroupPlan {
   bool device_rules = false;                 // apply `devices` (by v1 files or a v2 program)
   std::vector<CgroupDevice> devices;
   bool own_namespace = false;
+  // Host id of the user to whom the v2 cgroup is handed over (runtime-spec, config-linux, "Cgroup
+  // ownership"). Absent: it stays ours.
+  std::optional<std::uint32_t> owner;
   // So little memory that the kernel may kill the init while it is being made, and with it all that
   // share its memory.
   bool tight_memory = false;

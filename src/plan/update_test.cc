@@ -1,5 +1,7 @@
 #include "plan/update.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -75,6 +77,17 @@ TEST(Update, DirectoriesAreThoseOfTheState) {
     EXPECT_EQ(cat(directory.mount_point, directory.path), web.cgroups[i].directory);
     EXPECT_EQ(directory.controllers, web.cgroups[i].controllers);
   }
+}
+
+TEST(Update, V1ComesFirstWhateverTheOrderOfTheState) {
+  Case web(CgroupMode::kHybrid);
+  std::ranges::reverse(web.cgroups);
+  web.change.devices = {{true, 'c', 1, 11, "r"}};
+  auto update = web.update();
+  ASSERT_TRUE(update);
+  EXPECT_TRUE(update->cgroups.plan.directories.back().v2);
+  web.change.unified = {{"misc.max", "1"}};
+  EXPECT_THAT(web.refusal(), HasSubstr("controller \"misc\" not available"));
 }
 
 TEST(Update, ControllersAreEnabledOnlyForWhatIsWritten) {

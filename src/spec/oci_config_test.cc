@@ -224,6 +224,20 @@ TEST(OciConfig, MarksItsErrors) {
   EXPECT_EQ(refused.error().cure(), "did you mean \"network\"?");
 }
 
+TEST(OciConfig, TakesNamesInOtherCasesUnlessTheRightOneWasThere) {
+  auto read = [](std::string_view text) {
+    auto resources = read_oci_resources(text);
+    EXPECT_TRUE(resources) << resources.error().message();
+    return *resources;
+  };
+  EXPECT_EQ(read(R"({"CPU":{"Cpus":"1"}})").cpu->cpus, "1");
+  EXPECT_EQ(read(R"({"hugepageLimits":[{"pagesize":"2MB","limit":3}]})").hugepage_limits[0].limit,
+            3U);
+  const Resources both = read(R"({"cpu":{"shares":7},"CPU":{"cpus":"1"}})");
+  EXPECT_EQ(both.cpu->shares, 7U);
+  EXPECT_FALSE(both.cpu->cpus);
+}
+
 }  // namespace
 }  // namespace caisson::spec
 // NOLINTEND(bugprone-unchecked-optional-access)

@@ -89,6 +89,11 @@ Result<> read_environment(JsonReader& json, Strings& out) {
   return {};
 }
 
+bool same_letters(std::string_view a, std::string_view b) {
+  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
 Result<> read_number_list(JsonReader& json, std::string& out) {
   TRY(read_value(json, out));
   for (auto range : split(out, ',')) {

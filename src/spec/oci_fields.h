@@ -132,6 +132,20 @@ inline Error missing_field(const JsonReader& json, std::string_view name) {
   return json.error(cat("the field ", quoted(name), " is missing"));
 }
 
+// The same but for the case of ASCII letters.
+bool same_letters(std::string_view a, std::string_view b);
+
+// The field of a member whose name is spelled in other cases ("CPU", "pagesize"): configurations in
+// the field have such names, since the programs that they were tried with take them. Only for names
+// that no field has exactly, and while the right name was not there.
+template <typename T, std::size_t count>
+std::size_t misspelled_field(std::string_view name, const Field<T> (&fields)[count]) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (same_letters(fields[i].name, name)) return i;
+  }
+  return count;
+}
+
 // Reads an object by its table (at most 64 fields). Unknown members are skipped.
 template <typename T, std::size_t count>
 Result<> read_fields(JsonReader& json, T& out, const Field<T> (&fields)[count]) {
@@ -144,6 +158,11 @@ Result<> read_fields(JsonReader& json, T& out, const Field<T> (&fields)[count]) 
     while (tried < count && fields[next].name != *key) {
       next = next + 1 == count ? 0 : next + 1;
       ++tried;
+    }
+    const std::size_t misspelled = tried == count ? misspelled_field(*key, fields) : count;
+    if (misspelled < count && (seen >> misspelled & 1) == 0) {
+      next = misspelled;
+      tried = 0;
     }
     if (tried == count) {
       TRY(json.skip_value());

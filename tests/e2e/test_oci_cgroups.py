@@ -1,6 +1,7 @@
 """Cgroups of containers: limits, membership, removal; on this host and in a pure cgroup v2 view."""
 
 import os
+import signal
 import time
 
 import harness
@@ -63,6 +64,27 @@ class Cgroups(OciCase):
             self.assertIn("memory.limit", done.err)
             self.assertEqual(self.oci("list", "--quiet").out, "")
 
+    def test_without_a_pid_namespace_sigkill_reaches_everybody(self):
+        changes = {"linux": {"namespaces": [{"type": "mount"}]}, "hostname": None}
+        members = f"/sys/fs/cgroup/pids/{self.name}/cgroup.procs"
+        for init_first in (False, True):
+            pid = self.start_new(self.bundle("/bin/sleep", "1000", changes=changes))
+            for _ in range(3):
+                self.assert_ok(self.kept_oci("exec", "--detach", self.name, "sleep", "1000"))
+            self.assertEqual(self.count(members), 4)
+            if init_first:
+                os.kill(pid, signal.SIGKILL)
+                self.wait_stopped()
+                self.assertEqual(self.count(members), 3)
+            self.assert_ok(self.oci("kill", self.name, "KILL"))
+            harness.wait_until(lambda: self._reap() or self.count(members) == 0, "all are gone")
+            self.assertEqual(self.oci("ps", "--format", "json", self.name).out, "[]\n")
+            self.delete()
+
+    def count(self, path):
+        with open(path, encoding="ascii") as file:
+            return len(file.readlines())
+
     def test_a_path_that_is_given_is_used_and_removed_with_its_parents_kept(self):
         path = f"/{self.name}-parent/below"
         self.addCleanup(self.remove_parents)
@@ -97,6 +119,24 @@ class Cgroups(OciCase):
         harness.wait_until(lambda: len(self.kept_output()) > len(before), "it goes on")
         self.assert_ok(self.oci("pause", self.name))
         self.delete("--force")
+
+
+class Delegation(OciCase):
+    def test_a_writable_cgroup_belongs_to_the_containers_first_user(self):
+        mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        config = harness.default_config()
+        config["linux"]["namespaces"].append({"type": "user"})
+        config["linux"].update(uidMappings=mapping, gidMappings=mapping)
+        config["root"]["readonly"] = False
+        script = "stat -c %u /sys/fs/cgroup /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/cgroup.max.depth; mkdir /sys/fs/cgroup/x 2>/dev/null && echo made"
+        outputs = []
+        for readonly in (True, False):
+            if not readonly:
+                config["mounts"][-1]["options"].remove("ro")
+            bundle = self.bundle("/bin/sh", "-c", script, config=config)
+            done = harness.run(self.v2_view([oci_program(), "--root", self.state, "run", "--bundle", bundle, self.name]))
+            outputs.append(done.out.split())
+        self.assertEqual(outputs, [["65534"] * 3, ["0", "0", "65534", "made"]])
 
 
 class PureV2(OciCase):

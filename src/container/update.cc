@@ -55,7 +55,10 @@ Result<> update(Context& context, std::string_view id, const spec::Resources& ch
   plan::Options options;
   options.id = container.state.id;
   options.rootless = context.rootless;
-  const auto update = TRY(plan::compile_update({present, change, cgroups, stats}, host, options));
+  const auto update =
+      TRY(plan::compile_update({present, change, cgroups, stats, container.state.systemd_scope,
+                                container.state.systemd_user},
+                               host, options));
   for (const auto& notice : update.notices) {
     if (context.warn) context.warn(notice);
   }

@@ -361,7 +361,7 @@ Result<> make_scope_cgroups(const plan::CgroupPlan& plan, int pid, plan::UndoLog
     undos.push_back({plan::Undo::Kind::kRemoveCgroup, target.path});
   }
   TRY(undo.record(undos));
-  auto built = build(targets, set);
+  auto built = build(targets, plan.owner, set);
   if (!built) {
     take_back(targets);
     return built;

@@ -6,6 +6,7 @@
 #include "linux/cgroup_files.h"
 #include "linux/cgroup_restore.h"
 #include "linux/device_program.h"
+#include "linux/scope.h"
 #include "sys/file.h"
 
 namespace caisson::linux {
@@ -93,6 +94,15 @@ Result<> write_limits(const plan::CgroupPlan& plan, std::vector<Former>& former)
   return {};
 }
 
+// systemd writes what it is told by itself, rounded to its own units; hence ours once more.
+Result<> tell_systemd(const plan::CgroupPlan& plan) {
+  if (!plan.scope || plan.scope->properties.empty()) return {};
+  auto told = set_scope_properties(*plan.scope, plan.scope->properties);
+  if (!told && told.error().code() != "systemd.absent") return told;
+  std::vector<Former> former;
+  return write_limits(plan, former);
+}
+
 }  // namespace
 
 std::vector<std::string> restoring_values(std::string_view file, std::string_view before,
@@ -120,6 +130,7 @@ Result<> update_cgroups(const plan::CgroupUpdate& update, const std::function<Re
     devices_changed = true;
     done = set_devices(plan, plan.devices);
   }
+  if (done) done = tell_systemd(plan);
   if (done) done = commit();
   if (done) return done;
   if (devices_changed) (void)set_devices(plan, update.previous_devices);

@@ -79,6 +79,8 @@ std::string scope_path(const Input& in, const ScopePlan& scope, const CgroupHier
 // Adds what the plan's directories and devices say in systemd's words, then what annotations ask
 // for.
 Result<> add_scope_properties(const Input& in, CgroupPlan& plan);
+// What systemd has to know of the plan's writes and device rules when a running scope changes.
+std::vector<ScopeProperty> changed_properties(const CgroupPlan& plan);
 
 // process.cc
 Result<ProcessPlan> plan_process(const Input& in, const spec::Process& process,

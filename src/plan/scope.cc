@@ -224,6 +224,12 @@ std::vector<ScopeProperty> limit_properties(const CgroupPlan& plan) {
   return out;
 }
 
+std::vector<ScopeProperty> changed_properties(const CgroupPlan& plan) {
+  std::vector<ScopeProperty> out = limit_properties(plan);
+  put_device_rules(out, plan);
+  return out;
+}
+
 Result<> add_scope_properties(const Input& in, CgroupPlan& plan) {
   auto& out = plan.scope->properties;
   const bool v2 = plan.mode == CgroupMode::kV2;

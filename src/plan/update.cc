@@ -174,6 +174,12 @@ Result<Update> compile_update(const UpdateInput& input, const HostFacts& host,
   const Input in{spec, *spec.linux_part, host, options, update.notices};
   TRY(check_usage(update.resources, in.os.resources, input.stats));
   update.cgroups.plan = TRY(plan_cgroup_change(in, input.cgroups, input.stats.memory_limit_bytes));
+  if (!input.systemd_scope.empty()) {
+    ScopePlan& scope = update.cgroups.plan.scope.emplace();
+    scope.unit = input.systemd_scope;
+    scope.user = input.systemd_user;
+    scope.properties = changed_properties(update.cgroups.plan);
+  }
   update.cgroups.previous_devices = device_rules(input.present);
   forget_overwritten(update.cgroups.plan, input.change, update.resources);
   return update;

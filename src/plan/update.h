@@ -2,6 +2,8 @@
 // written for that. Pure. The words of cgroup files come from the passes that `create` uses.
 #pragma once
 
+#include <string>
+
 #include "base/result.h"
 #include "plan/compile.h"
 #include "plan/executor.h"
@@ -17,7 +19,9 @@ struct UpdateInput {
   const spec::Resources& present;
   const spec::Resources& change;
   const CgroupLocations& cgroups;
-  const Stats& stats;  // what the container uses now
+  const Stats& stats;         // what the container uses now
+  std::string systemd_scope;  // the unit that its cgroup is; empty: none
+  bool systemd_user = false;  // of the user's own systemd
 };
 
 struct Update {

@@ -27,7 +27,7 @@ struct Case {
   }
 
   Result<Update> update() const {
-    return compile_update({present, change, cgroups, stats}, host, test_options());
+    return compile_update({present, change, cgroups, stats, scope, false}, host, test_options());
   }
   // "file=value" in order; what may have to wait for a later one has an asterisk.
   Strings writes() const {
@@ -52,6 +52,7 @@ struct Case {
   CgroupLocations cgroups;
   spec::Resources present = no_limits(), change = no_limits();
   Stats stats;
+  std::string scope;
 };
 
 TEST(Update, WritesNothingButWhatIsNamed) {
@@ -251,6 +252,22 @@ TEST(Update, AControllerThatTheContainerLacksIsNamed) {
   web.cgroups.clear();
   web.change = no_limits();
   EXPECT_THAT(web.writes(), IsEmpty());
+}
+
+TEST(Update, SystemdIsToldOfWhatChanges) {
+  Case web(CgroupMode::kV2);
+  web.memory().limit = 4096;
+  EXPECT_FALSE(web.update()->cgroups.plan.scope);
+  web.scope = "web.scope";
+  web.change.pids_limit = -1;
+  const auto scope = web.update()->cgroups.plan.scope;
+  ASSERT_TRUE(scope);
+  EXPECT_EQ(scope->unit, "web.scope");
+  Strings properties;
+  for (const ScopeProperty& each : scope->properties) {
+    properties.push_back(cat(each.name, "=", each.number));
+  }
+  EXPECT_THAT(properties, ElementsAre(cat("TasksMax=", UINT64_MAX), "MemoryMax=4096"));
 }
 
 TEST(Update, EmptyListsOfProcessorsChangeNothing) {

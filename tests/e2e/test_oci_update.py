@@ -140,8 +140,8 @@ class Limits(UpdateCase):
     def test_a_limit_of_processes_takes_hold_at_once(self):
         self.start_limited(resources={"pids": {"limit": -1}})
         self.assert_files(pids_max="max")
-        self.assert_updated("--pids-limit", "2", pids_max=2)
-        done = self.oci("exec", self.name, "sh", "-c", "sleep 0 & sleep 0 & wait")
+        self.assert_updated("--pids-limit", "3", pids_max=3)
+        done = self.oci("exec", self.name, "sh", "-c", "sleep 1 & sleep 1 & sleep 1 & wait")
         self.assertIn("can't fork", done.out + done.err)
         self.assert_updated("--pids-limit", "-1", pids_max="max")
         self.assert_ok(self.oci("exec", self.name, "sh", "-c", "sleep 0 & sleep 0 & wait"))

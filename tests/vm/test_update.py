@@ -116,6 +116,22 @@ class Update(UpdateCase):
         self.assert_ok(self.oci("resume", self.name))
 
 
+class Systemd(UpdateCase):
+    def test_keeps_new_limits_over_its_reload(self):
+        unit = f"caisson-{self.name}.scope"
+        bundle = self.bundle("/bin/sleep", "1000", changes={"linux": {
+            "resources": INITIAL, "cgroupsPath": f"system.slice:caisson:{self.name}"}})
+        self.assert_ok(self.kept_oci("--systemd-cgroup", "run", "--detach", "--bundle", bundle, self.name))
+        self.assert_files(memory_max=MEMORY, pids_max=20)
+        self.assert_updated("--memory", "64M", "--pids-limit", "30", "--cpu-quota", "123456",
+                            memory_max=64 * MIB, pids_max=30, cpu_max="123456 1000000")
+        shown = harness.run(["systemctl", "show", "-p", "MemoryMax", "-p", "TasksMax", unit]).out
+        self.assertEqual(sorted(shown.split()), [f"MemoryMax={64 * MIB}", "TasksMax=30"])
+        self.assert_ok(harness.run(["systemctl", "daemon-reload"]))
+        self.assert_files(memory_max=64 * MIB, pids_max=30)
+        self.assert_refused("does not accept", "--pids-limit", "4", "--cpuset-cpus", "99", pids_max=30)
+
+
 class Events(UpdateCase):
     def test_stats_have_every_figure(self):
         self.sleeper(INITIAL)

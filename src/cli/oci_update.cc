@@ -51,8 +51,9 @@ Result<> check_rdt(const Arguments& arguments) {
     return std::unexpected(no_rdt("Intel RDT/MBA: memory bandwidth schema is not enabled"));
   }
   return std::unexpected(
-      Error::with_cause(ENOTSUP, "the container was created without linux.intelRdt")
+      Error::with_cause(ENOTSUP, "the groups of a container are those that it was created with")
           .where(cache ? "--l3-cache-schema" : "--mem-bw-schema")
+          .cure("Give linux.intelRdt at its creation, or write to the schemata file of its group.")
           .code("host.unsupported"));
 }
 

@@ -167,7 +167,10 @@ TEST(Store, AClaimSurvivesThoseWhoRemoveEmptyFolders) {
   int remover = fork_test_process();
   std::string path = folder_path(world.context, "web");
   if (remover == 0) {
-    for (;;) ::rmdir(path.c_str());
+    for (;;) {
+      ::rmdir(path.c_str());
+      ::usleep(100);
+    }
   }
   for (int i = 0; i < 300; ++i) {
     auto claim = claim_folder(world.context, "web", "{}");

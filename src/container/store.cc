@@ -150,14 +150,14 @@ Result<Claim> claim_folder(const Context& context, std::string_view id, std::str
     // The one that took the folder from us removes it.
     if (error == EEXIST && !lost) return std::unexpected(taken_name(id));
     if (error != EEXIST && error != ENOENT) {
-      return std::unexpected(Error(claim.error()).doing("make the folder ", path));
+      return std::unexpected(Error(claim.error()).doing("make a folder in ", context.root));
     }
     lost = sys::faccessat(sys::kCwd, context.root.c_str(), F_OK).has_value();
     if (lost) ::usleep(kClaimPauseUs);
     TRY_CTX(sys::make_directories(context.root, 0711), "make the state directory ", context.root);
   }
   return std::unexpected(lost ? taken_name(id)
-                              : Error(Errno{EAGAIN}).doing("make the folder ", path));
+                              : Error(Errno{EAGAIN}).doing("make a folder in ", context.root));
 }
 
 Result<Lock> try_lock_folder(const Context&, const Folder& folder) {
@@ -225,7 +225,8 @@ Result<> remove_folder(Folder& folder, Lock& lock) {
   auto failed = [&](Errno error) {
     return std::unexpected(Error(error).doing("remove ", folder.path));
   };
-  TRY(record_removal(lock.file()));
+  // A full disk has no room for the note, and is the more reason to go on.
+  (void)record_removal(lock.file());
   auto names = sys::list_directory(folder.dir);
   if (!names) return failed(names.error());
   for (const auto& name : *names) {

@@ -148,7 +148,7 @@ class Errors(harness.TestCase):
             self.skipTest("needs root to mount a small file system")
         small = os.path.join(self.dir, "small")
         os.mkdir(small)
-        for options in ("size=4k", "size=64k,nr_inodes=5"):
+        for options in ("size=4k", "size=64k,nr_inodes=3"):
             for mode in ([], ["-d"]):
                 with self.subTest(options, mode=mode):
                     script = f'mount -t tmpfs -o {options} tmpfs {small} && "$@"; status=$?; find {small} -mindepth 2 | sed "s/^/left: /" >&2; exit $status'
@@ -183,7 +183,7 @@ class Errors(harness.TestCase):
         os.mkdir(self.state, 0o700)
         argv, env = self.as_user([harness.CAISSON, "run", "-q", "--", "true"])
         done = harness.run([*argv[:-4], "--root", self.state, *argv[-4:]], env=env)
-        self.refused(done, 125, f"caisson: claim: open the state directory {self.state}: Permission denied\n"
+        self.refused(done, 125, f"caisson: claim: make a folder in {self.state}: Permission denied\n"
                                 '  cure: "caisson doctor" says what this user may do here; --root says where state is kept\n')
 
     def test_limits_where_cgroups_can_not_be_written(self):

@@ -53,7 +53,8 @@ Result<Session> Session::open(const Context& context, bool make_root) {
 void Session::show_timeline() {
   if (timeline_ == nullptr) return;
   if (trace_ != nullptr) {
-    for (auto line : split(timeline_->bars(), '\n')) {
+    const std::string bars = timeline_->bars();
+    for (auto line : split(bars, '\n')) {
       if (!trim(line).empty()) trace_->trace(trim(line));
     }
   }

@@ -69,7 +69,8 @@ void read_cpuacct(const std::string& directory, plan::CpuUsage& cpu) {
   cpu.total = number_of(directory, "cpuacct.usage");
   cpu.user = number_of(directory, "cpuacct.usage_user");
   cpu.kernel = number_of(directory, "cpuacct.usage_sys");
-  for (std::string_view word : words_of(text_of(directory, "cpuacct.usage_percpu"))) {
+  const std::string each = text_of(directory, "cpuacct.usage_percpu");
+  for (std::string_view word : words_of(each)) {
     cpu.each.push_back(parse_number<std::uint64_t>(word).value_or(0));
   }
   const std::string all = text_of(directory, "cpuacct.usage_all");

@@ -167,6 +167,7 @@ TEST(Store, AClaimSurvivesThoseWhoRemoveEmptyFolders) {
   int remover = fork_test_process();
   std::string path = folder_path(world.context, "web");
   if (remover == 0) {
+    (void)sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     for (;;) {
       ::rmdir(path.c_str());
       ::usleep(100);

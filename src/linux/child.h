@@ -129,6 +129,7 @@ struct ChildContext {
   bool await_device_rules = false;   // v1 devices joined first: the parent limits them when told
   std::vector<int> cgroup_task_fds;  // v1: opened "tasks" files
   bool await_joins = false;          // the parent sends a JoinMessage
+  bool await_network = false;        // with a network namespace in it
   std::vector<JoinNamespace> joins;
   std::uint64_t unshare_flags = 0;  // namespaces that clone3 could not make
   // Set when the namespaces are entered by an intermediate process, which then makes the init as

@@ -150,6 +150,7 @@ void decide_what_comes_late(Start& start) {
   auto& context = start.context;
   bool can_join_late = !context.intermediate && !context.user_namespace;
   if (!can_join_late || (context.unshare_flags & CLONE_NEWNET) == 0) start.early_network = nullptr;
+  context.await_network = start.early_network != nullptr;
   context.await_joins =
       can_join_late && (start.early_network != nullptr || has_v1(start.request.plan->cgroup));
 }

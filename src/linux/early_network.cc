@@ -2,6 +2,7 @@
 
 #include <linux/futex.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -32,6 +33,7 @@ enum Progress : std::uint32_t { kPending, kMade, kFailed, kTaken };
 struct EarlyNetwork::Shared {
   std::atomic<std::uint32_t> progress{kPending};
   int parent = sys::getpid();
+  unsigned processor = 0;  // ours
 
   void set(Progress value) {
     progress.store(value, std::memory_order_release);
@@ -43,12 +45,21 @@ struct EarlyNetwork::Shared {
   Progress get() const { return static_cast<Progress>(progress.load(std::memory_order_acquire)); }
 };
 
+// Beside us or not at all: the scheduler likes to keep a new process where its parent runs.
+void leave_processor(unsigned processor) {
+  cpu_set_t allowed;
+  if (!sys::call(SYS_sched_getaffinity, 0, sizeof allowed, &allowed)) return;
+  CPU_CLR(processor, &allowed);
+  (void)sys::call(SYS_sched_setaffinity, 0, sizeof allowed, &allowed);
+}
+
 // The process shares our memory but not our descriptors: it would share the locks on our files, and
 // keep them when we are killed. The namespace is taken from it while it waits.
 void EarlyNetwork::make(void* argument) {
   auto& shared = *static_cast<Shared*>(argument);
   auto made = [&shared]() -> ErrnoOr<> {
     TRY(sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+    leave_processor(shared.processor);
     // Killed before that.
     if (sys::raw(SYS_getppid) != shared.parent) sys::exit_process(0);
     TRY(sys::unshare(CLONE_NEWNET));
@@ -65,6 +76,7 @@ EarlyNetwork::EarlyNetwork() {
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (!mapped) return;
   shared_ = new (reinterpret_cast<void*>(*mapped)) Shared();
+  sys::raw(SYS_getcpu, &shared_->processor, nullptr, nullptr);
   clone_args args{};
   args.flags = CLONE_VM;
   args.stack = static_cast<std::uintptr_t>(*mapped);

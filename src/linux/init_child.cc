@@ -219,8 +219,18 @@ ErrnoOr<> receive_joins(ChildContext& context, JoinMessage& joins,
   return {};
 }
 
+// Made while the parent makes the cgroups.
+ErrnoOr<> make_network(ChildContext& context) {
+  if ((context.unshare_flags & CLONE_NEWNET) == 0) return {};
+  note(context, Operation::kNone, "new network namespace");
+  TRY(sys::unshare(CLONE_NEWNET));
+  context.unshare_flags &= ~std::uint64_t{CLONE_NEWNET};
+  return {};
+}
+
 ErrnoOr<> join_what_was_made(ChildContext& context) {
   if (!context.await_joins) return {};
+  if (!context.await_network) TRY(make_network(context));
   int fds[JoinMessage::kMaxDescriptors];
   JoinMessage joins;
   TRY(receive_joins(context, joins, fds));

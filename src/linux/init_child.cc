@@ -14,6 +14,7 @@
 #include "sys/file.h"
 #include "sys/mount.h"
 #include "sys/process.h"
+#include "sys/socket.h"
 
 namespace caisson::linux {
 namespace {
@@ -284,20 +285,8 @@ ErrnoOr<> mounts(ChildContext& context) {
 // The changes of a machine view outlive us in whoever holds their directory.
 ErrnoOr<> hand_over_layers(ChildContext& context) {
   if (!context.want_layers || context.layers_fd < 0) return {};
-  iovec part{const_cast<char*>("L"), 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  auto* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &context.layers_fd, sizeof(int));
-  TRY(sys::call(SYS_sendmsg, context.report_fd, &message, MSG_NOSIGNAL));
-  return {};
+  int fds[] = {context.layers_fd};
+  return sys::send_message(FdRef(context.report_fd), "L", fds);
 }
 
 ErrnoOr<> early_hooks(ChildContext& context) {

@@ -60,7 +60,7 @@ class Cgroups(OciCase):
         for limit in (4 << 10, 64 << 10):
             done = self.run_in("true", {"linux": {"resources": {"memory": {"limit": limit}}}})
             self.assert_status(done, 1)
-            self.assertRegex(done.err, "OOM-killed|[Cc]annot allocate memory|[Dd]evice or resource busy")
+            self.assertRegex(done.err, "OOM-killed|[Cc]annot allocate memory|unable to set memory limit")
             self.assertIn("memory.limit", done.err)
             self.assertEqual(self.oci("list", "--quiet").out, "")
 

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
+#include "base/clock.h"
 #include "container/process.h"
 #include "container/terminal.h"
 #include "sys/event.h"
@@ -18,6 +20,10 @@ constexpr int kNotCaught[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT,
 
 bool is_passed_on(int signal) { return signal != SIGCHLD && signal != SIGURG && signal != SIGPIPE; }
 
+// How often, and how long, a signal is watched that the program has not taken yet.
+constexpr int kHeldBackPauseMs = 5;
+constexpr int kHeldBackLimitMs = 10'000;
+
 // Passes signals on. The init of a pid namespace does not get what it takes no care of: where any
 // other program would have ended by the signal, this one is ended too.
 class Forwarder {
@@ -25,13 +31,29 @@ class Forwarder {
   explicit Forwarder(const plan::ProcessHandle& process) : process_(process) {}
 
   void pass_on(int signal) {
-    bool dropped = init_drops(process_.pid, signal);
-    (void)sys::pidfd_send_signal(process_.pidfd, dropped ? SIGKILL : signal);
-    if (dropped && ended_by_ == 0) ended_by_ = signal;
+    auto fate = signal_fate(process_.pid, signal);
+    if (fate == SignalFate::kDropped) return end_by(signal);
+    (void)sys::pidfd_send_signal(process_.pidfd, signal);
+    if (fate != SignalFate::kHandled || signal_fate(process_.pid, signal) == SignalFate::kPending) {
+      hold(signal);
+    }
   }
-  // The kernel has passed this one on already.
+  // The kernel passes this one on, now or in a moment.
   void was_sent(int signal) {
-    if (init_drops(process_.pid, signal)) pass_on(signal);
+    auto fate = signal_fate(process_.pid, signal);
+    if (fate == SignalFate::kDropped) return end_by(signal);
+    if (fate != SignalFate::kHandled) hold(signal);
+  }
+  // Milliseconds until look_again() has something to see; -1 for never.
+  int pause_ms() const { return held_back_ != 0 ? kHeldBackPauseMs : -1; }
+  // A shell holds signals back for a moment now and then, and loses its handlers when it makes
+  // place for another program: what came in such a moment is dropped later.
+  void look_again() {
+    if (held_back_ == 0) return;
+    auto fate = signal_fate(process_.pid, held_back_);
+    if (fate == SignalFate::kPending && !deadline_.passed()) return;
+    int signal = std::exchange(held_back_, 0);
+    if (fate == SignalFate::kDropped) end_by(signal);
   }
   Exit collect() const {
     Exit exit = collect_exit(process_.pidfd, process_.pid);
@@ -40,8 +62,19 @@ class Forwarder {
   }
 
  private:
+  void end_by(int signal) {
+    (void)sys::pidfd_send_signal(process_.pidfd, SIGKILL);
+    if (ended_by_ == 0) ended_by_ = signal;
+  }
+  void hold(int signal) {
+    held_back_ = signal;
+    deadline_ = Deadline::in_ms(kHeldBackLimitMs);
+  }
+
   const plan::ProcessHandle& process_;
   int ended_by_ = 0;
+  int held_back_ = 0;
+  Deadline deadline_ = Deadline::in_ms(0);
 };
 
 void handle_signals(FdRef signals, Forwarder& program, std::optional<TerminalProxy>& terminal) {
@@ -90,7 +123,8 @@ Result<Exit> wait_in_foreground(const plan::ProcessHandle& process,
     if (notify) fds[2] = {notify.socket().number(), POLLIN, 0};
     auto terminal_fds = std::span(fds).last<TerminalProxy::kPolls>();
     if (terminal) terminal->fill(terminal_fds);
-    TRY_CTX(sys::poll(fds, -1), "wait for the program");
+    TRY_CTX(sys::poll(fds, program.pause_ms()), "wait for the program");
+    program.look_again();
     if (fds[1].revents != 0) handle_signals(signals.fd(), program, terminal);
     if (fds[2].revents != 0) (void)notify.handle(process.pid);
     if (terminal) {

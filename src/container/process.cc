@@ -95,7 +95,7 @@ bool is_namespace_init(int pid) {
   return true;
 }
 
-bool init_drops(int pid, int signal) {
+SignalFate signal_fate(int pid, int signal) {
   switch (signal) {
     case SIGHUP:
     case SIGINT:
@@ -104,22 +104,28 @@ bool init_drops(int pid, int signal) {
     case SIGUSR1:
     case SIGUSR2:
     case SIGALRM: break;
-    default: return false;
+    default: return SignalFate::kHandled;
   }
   auto text = sys::read_file(sys::kCwd, cat("/proc/", pid, "/status").c_str());
-  if (!text) return false;
-  std::uint64_t taken = 0;  // caught, ignored or blocked
-  bool init = false;
+  if (!text) return SignalFate::kHandled;
+  bool init = false, handled = false, blocked = false, pending = false;
   for (auto line : split(*text, '\n')) {
     auto [name, rest] = split_once(line, ':');
     auto value = trim(rest);
     if (name == "NSpid") init = names_a_namespace_init(value);
-    if (name == "SigBlk" || name == "SigIgn" || name == "SigCgt") {
-      taken |= parse_number<std::uint64_t>(value, 16).value_or(~std::uint64_t{0});
-    }
+    if (!name.starts_with("Sig") && name != "ShdPnd") continue;
+    bool has = (parse_number<std::uint64_t>(value, 16).value_or(0) >> (signal - 1) & 1) != 0;
+    if (name == "SigIgn" || name == "SigCgt") handled |= has;
+    if (name == "SigBlk") blocked = has;
+    if (name == "SigPnd" || name == "ShdPnd") pending |= has;
   }
-  return init && (taken >> (signal - 1) & 1) == 0;
+  if (!init) return SignalFate::kHandled;
+  if (pending) return SignalFate::kPending;
+  if (handled) return SignalFate::kHandled;
+  return blocked ? SignalFate::kBlocked : SignalFate::kDropped;
 }
+
+bool init_drops(int pid, int signal) { return signal_fate(pid, signal) == SignalFate::kDropped; }
 
 Exit collect_exit(FdRef pidfd, int pid) {
   auto deadline = Deadline::in_ms(kCollectTimeoutMs);

@@ -24,6 +24,18 @@ bool is_namespace_init(int pid);
 // the signal at its default, which would end any other process (pid_namespaces(7)).
 bool init_drops(int pid, int signal);
 
+// What becomes of a signal that would end any other program, at the init of a pid namespace.
+enum class SignalFate {
+  kHandled,  // caught or ignored, or nothing that the kernel drops
+  kDropped,  // left at its default
+  kBlocked,  // held back, and none is there: not sent yet, or picked up by sigwait(3) or
+             // signalfd(2)
+  // There and not taken yet. What then counts is what the program does with it at that moment: it
+  // may have held the signal back, or be in the middle of an execve(2) that takes its handler away.
+  kPending,
+};
+SignalFate signal_fate(int pid, int signal);
+
 // How a process ended that poll(2) reports as ended: as our child, else from the kernel
 // (Linux 6.15), else from the zombie that its parent has not collected yet. Not known after 2 s of
 // trying: never guessed. `at` is now.

@@ -125,6 +125,7 @@ int TerminalProxy::take_typed_signal(int group) {
   // Not before the terminal has it.
   if (typed_signal_ == 0 || !to_master_.empty()) return 0;
   int signal = std::exchange(typed_signal_, 0);
+  sys::settle_pty_input(master_);
   auto foreground = sys::foreground_group(master_);
   return foreground && *foreground == group ? signal : 0;
 }

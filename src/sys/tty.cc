@@ -1,5 +1,7 @@
 #include "sys/tty.h"
 
+#include "sys/process.h"
+
 namespace caisson::sys {
 
 KernelTermios raw_mode(const KernelTermios& mode) {
@@ -19,6 +21,14 @@ ErrnoOr<Fd> open_pty_slave(FdRef master) {
   int unlock = 0;
   TRY(call_void(SYS_ioctl, master.number(), TIOCSPTLCK, &unlock));
   return call_fd(SYS_ioctl, master.number(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
+
+void settle_pty_input(FdRef master) {
+  auto slave = open_pty_slave(master);
+  if (!slave) return;
+  // A poll that finds no input waits for the worker before it says so.
+  pollfd polled{slave->number(), POLLIN, 0};
+  (void)poll({&polled, 1}, 0);
 }
 
 }  // namespace caisson::sys

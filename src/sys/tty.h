@@ -51,4 +51,8 @@ KernelTermios raw_mode(const KernelTermios& mode);
 // Unlocks the slave of a pty master and opens it by TIOCGPTPEER: no path is involved.
 ErrnoOr<Fd> open_pty_slave(FdRef master);
 
+// What is written to a master becomes input, and signals, in a worker of the kernel. Returns once
+// that has happened, unless the slave has input that nobody has read.
+void settle_pty_input(FdRef master);
+
 }  // namespace caisson::sys

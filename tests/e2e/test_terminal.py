@@ -154,6 +154,14 @@ class TerminalTest(harness.TestCase):
         terminal.type("\x03")
         self.assertEqual(terminal.end(), 130, "^C must end a program as it does without a container")
 
+    def test_ctrl_c_ends_a_program_that_is_just_taking_the_place_of_a_shell(self):
+        for _ in range(30):
+            # The shell catches SIGINT; what comes while it is replaced finds no handler any more.
+            terminal = self.at_terminal("run", "-t", "--", "bash", "-c", "echo ready; kill -9 $$; exec sleep 1000")
+            terminal.wait_for("ready")
+            terminal.type("\x03")
+            self.assertEqual(terminal.end(), 130, "^C must end a program as it does without a container")
+
     def test_ctrl_c_is_a_character_to_a_program_in_raw_mode(self):
         terminal = self.at_terminal("run", "-t", "--", "sh", "-c",
                                     "stty raw -echo; echo ready; dd bs=1 count=1 2>/dev/null | od -An -tx1; stty sane; exit 4")

@@ -47,10 +47,15 @@ if(NOT CAISSON_SANITIZE)
     $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=3> _GLIBCXX_ASSERTIONS)
 endif()
 
+# Relative relocations as a bitmap: a position-independent program begins sooner.
+include(CheckLinkerFlag)
+check_linker_flag(CXX -Wl,-z,pack-relative-relocs CAISSON_PACKS_RELOCATIONS)
+
 function(caisson_link_options target)
   target_link_options(${target} PRIVATE -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
     -Wl,--gc-sections,--as-needed,--fatal-warnings)
   if(CAISSON_STATIC)
-    target_link_options(${target} PRIVATE -static-pie)
+    target_link_options(${target} PRIVATE -static-pie
+      $<$<BOOL:${CAISSON_PACKS_RELOCATIONS}>:-Wl,-z,pack-relative-relocs>)
   endif()
 endfunction()

@@ -76,9 +76,8 @@ void announce_network(const Start& start) {
 Result<> make_plan(Start& start) {
   const CreateOptions& options = start.options;
   bool view = options.spec->root_source == spec::RootSource::kMachineView;
+  announce_network(start);
   start.host = TRY(start.context.executor.host_facts(view));
-  // Where there are v1 hierarchies, both processors have enough to do with them.
-  if (start.host.cgroup.mode == plan::CgroupMode::kV2) announce_network(start);
   plan::Options plan_options;
   plan_options.id = options.id;
   plan_options.no_pivot = options.no_pivot;

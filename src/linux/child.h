@@ -20,6 +20,8 @@
 
 namespace caisson::linux {
 
+class EarlyNetwork;
+
 // The steps of a start inside the new process, in order; names in kChildStepNames.
 enum class ChildStep : std::int32_t {
   kNone,
@@ -29,6 +31,9 @@ enum class ChildStep : std::int32_t {
   kIdMaps,
   kTimeNamespace,
   kBecomeRoot,
+  kEarlyNetwork,
+  kEarlyRoot,
+  kEarlyMounts,
   kLateJoins,
   kNamespaces,
   kLoopback,
@@ -102,7 +107,6 @@ struct JoinMessage {
   char word = 'J';
   std::uint8_t tasks = 0;               // `tasks` files of v1 hierarchies, to be joined at once
   std::uint8_t devices = 0;             // 0 or 1: the one that is joined last, see CgroupSet
-  std::uint8_t network = 0;             // 0 or 1: network namespace
   std::uint8_t await_device_rules = 0;  // see ChildContext
 };
 
@@ -129,7 +133,7 @@ struct ChildContext {
   bool await_device_rules = false;   // v1 devices joined first: the parent limits them when told
   std::vector<int> cgroup_task_fds;  // v1: opened "tasks" files
   bool await_joins = false;          // the parent sends a JoinMessage
-  bool await_network = false;        // with a network namespace in it
+  EarlyNetwork* early_network = nullptr;
   std::vector<JoinNamespace> joins;
   std::uint64_t unshare_flags = 0;  // namespaces that clone3 could not make
   // Set when the namespaces are entered by an intermediate process, which then makes the init as
@@ -162,7 +166,9 @@ struct ChildContext {
 
   // State of the child while it builds.
   bool loopback_up = false;
-  int root_fd = -1;    // the new root, attached
+  int root_fd = -1;  // the new root, attached
+  std::size_t mounts_made =
+      0;               // steps of the first phase that were run before the cgroups were joined
   int layers_fd = -1;  // tmpfs that takes the changes of a machine view
   int devpts_fd = -1;
   int null_mask_fd = -1, empty_mask_fd = -1;  // first masks, cloned for the next ones
@@ -187,7 +193,10 @@ struct ChildContext {
 
 // Steps, in their files (all return an errno and set context.report's object on failure).
 ErrnoOr<> prepare_root(ChildContext& context);
-ErrnoOr<> run_mount_steps(ChildContext& context, plan::Phase phase);
+// Steps of the first phase, from where the last call ended; with `without_cgroups` up to the first
+// that shows our cgroups or whose memory is to be charged to them.
+ErrnoOr<> run_mounts(ChildContext& context, bool without_cgroups);
+ErrnoOr<> run_final_mounts(ChildContext& context);
 ErrnoOr<> pivot_into_root(ChildContext& context);
 ErrnoOr<> apply_root_propagation(ChildContext& context);
 ErrnoOr<> open_bound_cgroups(ChildContext& context);

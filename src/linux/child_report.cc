@@ -2,8 +2,10 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 namespace caisson::linux {
 namespace {
@@ -12,13 +14,37 @@ using plan::MountOp;
 using plan::MountStep;
 
 constexpr std::string_view kStepNames[] = {
-    "none",         "prepare",        "join-cgroup", "join-namespaces",
-    "id-maps",      "time-namespace", "become-root", "late-joins",
-    "namespaces",   "loopback",       "net-devices", "root",
-    "mounts",       "hooks",          "pivot",       "masks",
-    "propagation",  "hostname",       "sysctl",      "console",
-    "device-rules", "limits",         "scheduling",  "working-directory",
-    "keyring",      "seccomp",        "credentials", "find-program",
+    "none",
+    "prepare",
+    "join-cgroup",
+    "join-namespaces",
+    "id-maps",
+    "time-namespace",
+    "become-root",
+    "network",
+    "root",
+    "mounts",
+    "late-joins",
+    "namespaces",
+    "loopback",
+    "net-devices",
+    "root",
+    "mounts",
+    "hooks",
+    "pivot",
+    "masks",
+    "propagation",
+    "hostname",
+    "sysctl",
+    "console",
+    "device-rules",
+    "limits",
+    "scheduling",
+    "working-directory",
+    "keyring",
+    "seccomp",
+    "credentials",
+    "find-program",
     "launcher",
 };
 static_assert(std::size(kStepNames) == static_cast<std::size_t>(ChildStep::kCount));
@@ -212,8 +238,9 @@ Error child_error(const ChildReport& report, const plan::Plan& plan,
   if (report.step == ChildStep::kFindProgram) {
     return missing_program(process.args[0], report.error).step("exec");
   }
-  bool mounting = report.step == ChildStep::kMounts || report.step == ChildStep::kMasks ||
-                  report.step == ChildStep::kRoot;
+  constexpr ChildStep kMounting[] = {ChildStep::kEarlyRoot, ChildStep::kEarlyMounts,
+                                     ChildStep::kRoot, ChildStep::kMounts, ChildStep::kMasks};
+  bool mounting = std::ranges::find(kMounting, report.step) != std::end(kMounting);
   if (mounting && report.index >= 0 &&
       static_cast<std::size_t>(report.index) < plan.mounts.steps.size()) {
     return mount_error(report, plan).step(name);

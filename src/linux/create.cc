@@ -149,10 +149,9 @@ bool has_v1(const plan::CgroupPlan& plan) {
 void decide_what_comes_late(Start& start) {
   auto& context = start.context;
   bool can_join_late = !context.intermediate && !context.user_namespace;
-  if (!can_join_late || (context.unshare_flags & CLONE_NEWNET) == 0) start.early_network = nullptr;
-  context.await_network = start.early_network != nullptr;
-  context.await_joins =
-      can_join_late && (start.early_network != nullptr || has_v1(start.request.plan->cgroup));
+  context.await_joins = can_join_late && has_v1(start.request.plan->cgroup);
+  bool shares_memory = !start.request.plan->cgroup.tight_memory;
+  if (can_join_late && shares_memory) context.early_network = start.early_network;
 }
 
 const plan::CgroupPlan& cgroup_plan(const Start& start) {
@@ -162,7 +161,6 @@ const plan::CgroupPlan& cgroup_plan(const Start& start) {
 Result<> make_cgroup_directories(Start& start) {
   if (start.request.plan->cgroup.scope) {
     // systemd wants a process to put into it; see enter_scope().
-    start.early_network = nullptr;
     start.context.await_scope = true;
     start.context.await_device_rules = has_v1(start.request.plan->cgroup);
     return {};
@@ -350,12 +348,6 @@ Result<> send_joins(Start& start) {
   if (start.cgroups.devices_task_fd >= 0) {
     fds.push_back(start.cgroups.devices_task_fd);
     joins.devices = 1;
-  }
-  Fd network;
-  if (start.early_network != nullptr) network = start.early_network->take();
-  if (network) {
-    fds.push_back(network.number());
-    joins.network = 1;
   }
   if (fds.size() > JoinMessage::kMaxDescriptors) {
     return std::unexpected(Error::with_cause(E2BIG, "this host has too many cgroup hierarchies"));

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::size_t kMemory = 16 * 1024;  // stack and Shared
 
-constexpr int kTimeoutMs = 60'000;  // others may hold the kernel's lock of all networks
+constexpr int kTimeoutMs = 1'000;
 
 enum Progress : std::uint32_t { kPending, kMade, kFailed, kTaken };
 
@@ -82,41 +82,31 @@ EarlyNetwork::EarlyNetwork() {
   args.stack = static_cast<std::uintptr_t>(*mapped);
   args.stack_size = kMemory;
   pid_ = sys::clone_sharing_memory(args, make, shared_).value_or(0);
+  path_ = cat("/proc/", pid_, "/ns/net");
 }
 
+// Allocates no memory: the caller's threads of control know nothing of each other.
 Fd EarlyNetwork::take() {
   if (pid_ == 0) return {};
   auto deadline = Deadline::in_ms(kTimeoutMs);
   const timespec pause{0, 50'000'000};
-  while (shared_->get() == kPending) {
-    shared_->wait_while(kPending, &pause);
-    if (shared_->get() == kPending && (ended(WNOHANG) || deadline.passed())) return {};
-  }
+  while (shared_->get() == kPending && !deadline.passed()) shared_->wait_while(kPending, &pause);
   Fd taken;
   if (shared_->get() == kMade) {
-    auto opened = sys::openat(sys::kCwd, cat("/proc/", pid_, "/ns/net").c_str(), O_RDONLY);
+    auto opened = sys::openat(sys::kCwd, path_.c_str(), O_RDONLY);
     if (opened) taken = std::move(*opened);
   }
   shared_->set(kTaken);
   return taken;
 }
 
-// Collects the process; false: it still runs.
-bool EarlyNetwork::ended(int flags) {
-  long pid;
-  do {
-    pid = sys::raw(SYS_wait4, pid_, nullptr, __WALL | flags, nullptr);
-  } while (pid == -EINTR);
-  if (pid == 0) return false;
-  pid_ = 0;
-  return true;
-}
-
 EarlyNetwork::~EarlyNetwork() {
-  (void)take();
   if (pid_ != 0) {
-    sys::raw(SYS_kill, pid_, SIGKILL);  // not collected yet, so the id is still its own
-    (void)ended(0);
+    if (shared_->get() != kTaken) sys::raw(SYS_kill, pid_, SIGKILL);  // not collected: still its id
+    long collected;
+    do {
+      collected = sys::raw(SYS_wait4, pid_, nullptr, __WALL, nullptr);
+    } while (collected == -EINTR);
   }
   if (shared_ != nullptr) sys::raw(SYS_munmap, shared_, kMemory);
 }

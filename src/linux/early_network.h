@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/fd.h"
 
@@ -19,16 +20,16 @@ class EarlyNetwork {
   EarlyNetwork& operator=(const EarlyNetwork&) = delete;
 
   // Waits for the namespace, a new one of our user namespace with its loopback device up. Invalid
-  // when it could not be made; what is in the way is found again by whoever makes one then. Once.
+  // when it could not be made, or not in a second; what is in the way is found again by whoever
+  // makes one then. Called once, by a process that shares our memory.
   Fd take();
 
  private:
   struct Shared;
   static void make(void* argument);
-  bool ended(int flags);
-
   Shared* shared_ = nullptr;
   int pid_ = 0;
+  std::string path_;  // of the namespace
 };
 
 }  // namespace caisson::linux

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "linux/child.h"
+#include "linux/early_network.h"
 #include "sys/file.h"
 #include "sys/mount.h"
 #include "sys/process.h"
@@ -212,7 +213,7 @@ ErrnoOr<> receive_joins(ChildContext& context, JoinMessage& joins,
   message.msg_controllen = sizeof control;
   long size = TRY(sys::call(SYS_recvmsg, context.report_fd, &message, MSG_CMSG_CLOEXEC));
   if (size != sizeof joins || joins.word != 'J') return std::unexpected(Errno{ECANCELED});
-  std::size_t count = std::size_t{joins.tasks} + joins.devices + joins.network;
+  std::size_t count = std::size_t{joins.tasks} + joins.devices;
   auto* header = CMSG_FIRSTHDR(&message);
   std::size_t got = header == nullptr ? 0 : (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
   if (got != count) return std::unexpected(Errno{EMFILE});
@@ -220,18 +221,50 @@ ErrnoOr<> receive_joins(ChildContext& context, JoinMessage& joins,
   return {};
 }
 
-// Made while the parent makes the cgroups.
+// What can be built while the parent makes the cgroups. An empty mount namespace hides the host's
+// cgroups, which must be opened first. Where memory is tight, what does not fit is better found now
+// than by a program that is killed as soon as it runs.
+bool builds_early(const ChildContext& context) {
+  return context.await_joins && context.empty_namespace_fd < 0 &&
+         !context.plan->cgroup.tight_memory;
+}
+
+ErrnoOr<> loopback(ChildContext& context) {
+  if (!context.plan->namespaces.loopback_up || context.loopback_up) return {};
+  note(context, Operation::kNone, "lo");
+  TRY(bring_loopback_up());
+  context.loopback_up = true;
+  return {};
+}
+
+// Where joins or namespaces come first that it has to belong to, it is made with those.
 ErrnoOr<> make_network(ChildContext& context) {
   if ((context.unshare_flags & CLONE_NEWNET) == 0) return {};
+  if (!context.await_joins && context.early_network == nullptr) return {};
+  Fd made = context.early_network != nullptr ? context.early_network->take() : Fd();
+  if (made) {
+    note(context, Operation::kNone, "", static_cast<int>(NamespaceKind::kNetwork));
+    TRY(sys::setns(made, CLONE_NEWNET));
+    context.unshare_flags &= ~std::uint64_t{CLONE_NEWNET};
+    context.loopback_up = true;
+    return {};
+  }
   note(context, Operation::kNone, "new network namespace");
   TRY(sys::unshare(CLONE_NEWNET));
   context.unshare_flags &= ~std::uint64_t{CLONE_NEWNET};
-  return {};
+  return loopback(context);
+}
+
+ErrnoOr<> early_root(ChildContext& context) {
+  return builds_early(context) ? prepare_root(context) : ErrnoOr<>{};
+}
+
+ErrnoOr<> early_mounts(ChildContext& context) {
+  return builds_early(context) ? run_mounts(context, true) : ErrnoOr<>{};
 }
 
 ErrnoOr<> join_what_was_made(ChildContext& context) {
   if (!context.await_joins) return {};
-  if (!context.await_network) TRY(make_network(context));
   int fds[JoinMessage::kMaxDescriptors];
   JoinMessage joins;
   TRY(receive_joins(context, joins, fds));
@@ -241,12 +274,7 @@ ErrnoOr<> join_what_was_made(ChildContext& context) {
     note(context, Operation::kWrite, "tasks", i);
     TRY(sys::write(FdRef(*next++), "0", 1));
   }
-  if (joins.devices != 0) context.devices_task_fd = *next++;
-  if (joins.network == 0) return {};
-  note(context, Operation::kNone, "", static_cast<int>(NamespaceKind::kNetwork));
-  TRY(sys::setns(FdRef(*next), CLONE_NEWNET));
-  context.unshare_flags &= ~std::uint64_t{CLONE_NEWNET};
-  context.loopback_up = true;
+  if (joins.devices != 0) context.devices_task_fd = *next;
   return {};
 }
 
@@ -265,12 +293,6 @@ ErrnoOr<> make_own_namespaces(ChildContext& context) {
   return sys::unshare(context.unshare_flags);
 }
 
-ErrnoOr<> loopback(ChildContext& context) {
-  if (!context.plan->namespaces.loopback_up || context.loopback_up) return {};
-  note(context, Operation::kNone, "lo");
-  return bring_loopback_up();
-}
-
 // The parent moves them, with its rights over the host's, as soon as the namespace is there.
 ErrnoOr<> await_net_devices(ChildContext& context) {
   if (context.plan->net_devices.empty()) return {};
@@ -278,9 +300,11 @@ ErrnoOr<> await_net_devices(ChildContext& context) {
   return expect(context, 'N');
 }
 
-ErrnoOr<> mounts(ChildContext& context) {
-  return run_mount_steps(context, plan::Phase::kBeforePivot);
+ErrnoOr<> root(ChildContext& context) {
+  return builds_early(context) ? ErrnoOr<>{} : prepare_root(context);
 }
+
+ErrnoOr<> mounts(ChildContext& context) { return run_mounts(context, false); }
 
 // The changes of a machine view outlive us in whoever holds their directory.
 ErrnoOr<> hand_over_layers(ChildContext& context) {
@@ -312,7 +336,7 @@ ErrnoOr<> make_working_directory(ChildContext& context) {
 
 ErrnoOr<> masks(ChildContext& context) {
   TRY(make_working_directory(context));
-  return run_mount_steps(context, plan::Phase::kFinal);
+  return run_final_mounts(context);
 }
 
 ErrnoOr<> set_names(ChildContext& context) {
@@ -384,11 +408,14 @@ constexpr Step kInitSteps[] = {
     {ChildStep::kJoinNamespaces, join_namespaces},
     {ChildStep::kIdMaps, map_ids},
     {ChildStep::kBecomeRoot, become_root},
+    {ChildStep::kEarlyNetwork, make_network},
+    {ChildStep::kEarlyRoot, early_root},
+    {ChildStep::kEarlyMounts, early_mounts},
     {ChildStep::kLateJoins, join_what_was_made},
     {ChildStep::kNamespaces, make_own_namespaces},
     {ChildStep::kLoopback, loopback},
     {ChildStep::kNetDevices, await_net_devices},
-    {ChildStep::kRoot, prepare_root},
+    {ChildStep::kRoot, root},
     {ChildStep::kMounts, mounts},
     {ChildStep::kHostname, set_names},
     {ChildStep::kSysctl, write_sysctls},

@@ -446,17 +446,34 @@ bool may_be_missing(const MountStep& step, Errno error, Operation operation) {
   return step.if_missing == IfMissing::kSkip && absent && operation == Operation::kResolveTarget;
 }
 
+ErrnoOr<> run_numbered(ChildContext& context, std::size_t i) {
+  const auto& step = context.plan->mounts.steps[i];
+  auto done = run_step(context, static_cast<int>(i), step);
+  if (done || may_be_missing(step, done.error(), context.report->operation)) return {};
+  if (!step.optional) return done;
+  context.report->skipped[i] = 1;
+  context.report->log[0] = '\0';
+  return {};
+}
+
 }  // namespace
 
-ErrnoOr<> run_mount_steps(ChildContext& context, plan::Phase phase) {
+ErrnoOr<> run_mounts(ChildContext& context, bool without_cgroups) {
+  const auto& steps = context.plan->mounts.steps;
+  for (auto& i = context.mounts_made; i < steps.size(); ++i) {
+    if (steps[i].phase != plan::Phase::kBeforePivot) continue;
+    bool needs_cgroups = steps[i].op == MountOp::kCgroup || steps[i].op == MountOp::kCopyUp;
+    if (without_cgroups && needs_cgroups) return {};
+    TRY(run_numbered(context, i));
+  }
+  forget_cached_parent(context);
+  return {};
+}
+
+ErrnoOr<> run_final_mounts(ChildContext& context) {
   const auto& steps = context.plan->mounts.steps;
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    if (steps[i].phase != phase) continue;
-    auto done = run_step(context, static_cast<int>(i), steps[i]);
-    if (done || may_be_missing(steps[i], done.error(), context.report->operation)) continue;
-    if (!steps[i].optional) return done;
-    context.report->skipped[i] = 1;
-    context.report->log[0] = '\0';
+    if (steps[i].phase == plan::Phase::kFinal) TRY(run_numbered(context, i));
   }
   forget_cached_parent(context);
   return {};

@@ -8,9 +8,6 @@
 
 namespace caisson::cli {
 
-// Root's id and CAP_SYS_ADMIN in effect: may mount on this machine and hand out other ids.
-bool is_privileged();
-
 struct Accounts {
   std::string passwd, group;  // texts; empty where there is no such file
 };

@@ -98,8 +98,7 @@ void check_state_root(const Context& context, std::vector<Finding>& findings) {
 }
 
 void check_descriptors(std::vector<Finding>& findings) {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
+  auto limit = sys::getrlimit(RLIMIT_NOFILE).value_or(rlimit64{});
   bool few = limit.rlim_cur < kFewDescriptors;
   findings.push_back({"open files", few ? Health::kLimited : Health::kOk,
                       cat("limit of ", limit.rlim_cur), few ? "ulimit -n 1024" : ""});

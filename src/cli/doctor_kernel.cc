@@ -1,7 +1,6 @@
 // What the kernel offers: probed by calls that change nothing, never judged by its version.
 #include <linux/capability.h>
 #include <linux/seccomp.h>
-#include <sys/utsname.h>
 
 #include "base/text.h"
 #include "cli/doctor.h"
@@ -43,8 +42,7 @@ bool has_seccomp_filters() {
 }  // namespace
 
 void check_kernel(std::vector<Finding>& findings) {
-  utsname name{};
-  ::uname(&name);
+  auto name = sys::uname();
   findings.push_back(
       {"kernel",
        Health::kOk,

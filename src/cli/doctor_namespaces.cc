@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "cli/caller.h"
 #include "cli/doctor.h"
+#include "library/state_root.h"
 #include "sys/file.h"
 #include "sys/mount.h"
 #include "sys/process.h"
@@ -154,7 +155,7 @@ void check_id_ranges(std::vector<Finding>& findings) {
 }  // namespace
 
 void check_namespaces(std::vector<Finding>& findings) {
-  bool privileged = is_privileged();
+  bool privileged = library::is_privileged();
   findings.push_back(
       {"privilege",
        privileged ? Health::kOk : Health::kLimited,

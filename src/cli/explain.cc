@@ -1,10 +1,11 @@
 // caisson explain: the plan of a start, without starting anything.
 #include "base/text.h"
-#include "cli/bundle.h"
 #include "cli/caller.h"
 #include "cli/commands.h"
 #include "cli/run_options.h"
 #include "cli/verbs.h"
+#include "library/bundle.h"
+#include "library/state_root.h"
 #include "plan/compile.h"
 #include "plan/dump.h"
 #include "spec/validate.h"
@@ -43,7 +44,7 @@ struct Explained {
 
 Result<Explained> what_to_explain(const Context& context, const Arguments& arguments) {
   if (auto bundle = arguments.value("bundle")) {
-    Bundle read = TRY(read_bundle(std::string(*bundle)));
+    library::Bundle read = TRY(library::read_bundle(std::string(*bundle)));
     return Explained{"explained", std::move(read.spec)};
   }
   Described described = TRY(describe_run(context, arguments));
@@ -58,7 +59,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   auto host = TRY(executor->host_facts(view));
   plan::Options options;
   options.id = explained.id;
-  options.rootless = !is_privileged();
+  options.rootless = !library::is_privileged();
   options.cgroup_parent = "/caisson";
   options.default_cgroup_name = explained.id;
   auto plan = TRY(plan::compile(explained.spec, host, options));

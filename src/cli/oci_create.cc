@@ -2,10 +2,10 @@
 #include <cstdlib>
 
 #include "base/text.h"
-#include "cli/bundle.h"
 #include "cli/commands.h"
 #include "cli/oci.h"
 #include "cli/session.h"
+#include "library/bundle.h"
 #include "spec/validate.h"
 
 namespace caisson::cli {
@@ -29,13 +29,13 @@ constexpr OptionSpec kRunOnly[] = {
 constexpr OptionSpec kCreateOnly[] = {{"no-subreaper", 0, "", "accepted; we are none"}};
 
 struct Request {
-  Bundle bundle;
+  library::Bundle bundle;
   container::CreateOptions options;
 };
 
 Result<> read_request(const Context& context, const Arguments& arguments, Request& out) {
-  out.bundle = TRY(read_bundle(std::string(arguments.value_or("bundle", "")),
-                               std::string(arguments.value_or("config", ""))));
+  out.bundle = TRY(library::read_bundle(std::string(arguments.value_or("bundle", "")),
+                                        std::string(arguments.value_or("config", ""))));
   TRY(spec::validate(out.bundle.spec));
   auto& options = out.options;
   options.id = arguments.operands()[0];

@@ -2,8 +2,8 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/duration.h"
-#include "cli/events_json.h"
 #include "cli/session.h"
+#include "library/events_json.h"
 
 namespace caisson::cli {
 namespace {
@@ -33,8 +33,10 @@ Result<int> run(Context& context, const Arguments& arguments) {
   container::WatchOptions options;
   options.interval_ms = TRY(interval_ms(arguments));
   Session session = TRY(Session::open(context));
-  options.on_usage = [&](const plan::Usage& usage) { return print(stats_event(id, usage)); };
-  options.on_out_of_memory = [&] { return print(oom_event(id)); };
+  options.on_usage = [&](const plan::Usage& usage) {
+    return print(library::stats_event(id, usage));
+  };
+  options.on_out_of_memory = [&] { return print(library::oom_event(id)); };
   if (arguments.flag("stats")) {
     TRY(options.on_usage(TRY(container::usage(session.containers(), id))));
   } else {

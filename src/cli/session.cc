@@ -4,8 +4,7 @@
 
 #include <cstdlib>
 
-#include "cli/caller.h"
-#include "cli/state_root.h"
+#include "library/state_root.h"
 #include "sys/tty.h"
 
 namespace caisson::cli {
@@ -20,7 +19,9 @@ std::string fault_from_environment() {
 }  // namespace
 
 Result<Session> Session::open(const Context& context, bool make_root) {
-  if (make_root || context.default_root) TRY(prepare_state_root(context));
+  if (make_root || context.default_root) {
+    TRY(library::prepare_state_root(context.root, context.default_root));
+  }
   Session session;
   session.program_ = context.program;
   session.timeline_target_ = context.timeline;
@@ -31,7 +32,7 @@ Result<Session> Session::open(const Context& context, bool make_root) {
   session.containers_ = std::unique_ptr<container::Context>(new container::Context{
       .executor = *session.executor_,
       .root = context.root,
-      .rootless = !is_privileged(),
+      .rootless = !library::is_privileged(),
       .timeline = session.timeline_.get(),
       .warn = {},
       .lock_timeout_ms = 10'000,
@@ -39,7 +40,7 @@ Result<Session> Session::open(const Context& context, bool make_root) {
   });
   // A program's own error output stays its own where nobody looks on; but an ordinary user is told
   // what he does not get, unless he asks for quiet.
-  bool shown = context.debug || !is_privileged() || sys::is_terminal(FdRef(STDERR_FILENO));
+  bool shown = context.debug || !library::is_privileged() || sys::is_terminal(FdRef(STDERR_FILENO));
   // An engine's log gets every warning, as the runtime specification asks.
   shown |= context.face == Face::kEngine;
   if (shown) {

@@ -1,8 +1,5 @@
 #include "cli/state_root.h"
 
-#include <limits.h>
-#include <unistd.h>
-
 #include <cstdlib>
 
 #include "base/text.h"
@@ -37,36 +34,8 @@ Result<std::string> chosen_state_root(Face face, std::string_view given) {
         Error::invalid("Option --root argument should not be set to /").code("root.invalid"));
   }
   if (path.starts_with('/')) return path;
-  char cwd[PATH_MAX];
-  if (::getcwd(cwd, sizeof cwd) == nullptr) {
-    return std::unexpected(Error(Errno{errno}).doing("find the current directory"));
-  }
-  return path.empty() ? std::string(cwd) : cat(std::string_view(cwd), "/", path);
-}
-
-Result<> prepare_state_root(const Context& context) {
-  const std::string& root = context.root;
-  if (root.empty() || root[0] != '/' || root == "/") {
-    return std::unexpected(Error::invalid("the state directory must be an absolute path below /")
-                               .where("--root ", root)
-                               .code("root.invalid"));
-  }
-  // The sticky bit keeps what ages files below $XDG_RUNTIME_DIR away (XDG base directory
-  // specification).
-  std::uint32_t mode = context.default_root && sys::geteuid() != 0 ? 01700 : 0700;
-  TRY_CTX(sys::make_directories(root, mode), "make the state directory ", root);
-  if (!context.default_root) return {};
-  Fd dir = TRY_CTX(sys::openat(sys::kCwd, root.c_str(), O_DIRECTORY | O_NOFOLLOW | O_PATH),
-                   "open the state directory ", root);
-  struct stat info = TRY_CTX(sys::fstat(dir), "look at the state directory ", root);
-  if (info.st_uid != sys::geteuid() || (info.st_mode & 022) != 0) {
-    return std::unexpected(
-        Error::with_cause(EPERM, "it belongs to somebody else, or others may write it")
-            .doing("use the state directory ", root)
-            .cure("remove it, or choose another place with --root DIR")
-            .code("root.unsafe"));
-  }
-  return {};
+  std::string cwd = TRY_CTX(sys::getcwd(), "find the current directory");
+  return path.empty() ? cwd : cat(cwd, "/", path);
 }
 
 }  // namespace caisson::cli

@@ -16,8 +16,4 @@ std::string default_state_root(Face face, std::string_view program);
 // --root as given: made absolute for engines, who also are refused "/".
 Result<std::string> chosen_state_root(Face face, std::string_view given);
 
-// Makes the directory (0700 where others could reach it) and refuses one that somebody else owns or
-// may write.
-Result<> prepare_state_root(const Context& context);
-
 }  // namespace caisson::cli

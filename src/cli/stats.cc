@@ -6,10 +6,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/events_json.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
+#include "library/events_json.h"
 #include "sys/process.h"
 
 namespace caisson::cli {
@@ -86,7 +86,7 @@ std::string samples_json(const std::vector<Sample>& samples) {
     for (const auto& [name, pressure] : {std::pair{"cpu_pressure", &stats.cpu_pressure},
                                          std::pair{"memory_pressure", &stats.memory_pressure},
                                          std::pair{"io_pressure", &stats.io_pressure}}) {
-      if (*pressure) write_pressure(json.key(name), **pressure);
+      if (*pressure) library::write_pressure(json.key(name), **pressure);
     }
     json.end_object();
   }

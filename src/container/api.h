@@ -25,6 +25,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "container/state.h"
 #include "plan/executor.h"
@@ -42,6 +43,14 @@ struct Context {
   // Receives what is worth saying and is no error: notices of the plan, failed poststop hooks.
   std::function<void(std::string_view)> warn;
   int lock_timeout_ms = 10'000;
+  // This process is a host with threads, memory and children of its own, which outlives the call:
+  // locks belong to calls, no daemon is forked (RunMode::kSupervised is an error, a container whose
+  // supervisor died gets no new one), exits that are collected here are noted for those who ask
+  // later.
+  bool embedded = false;
+  // Whether new processes may run in our memory until they execute their program: see
+  // plan::CreateRequest.
+  bool share_memory = true;
   // Test aid: this process kills itself with SIGKILL when it reaches the step of this name
   // ("create:execute"). Names: fault_steps() in fault.h. Empty outside tests.
   std::string fault_step;
@@ -84,6 +93,7 @@ struct CreateOptions {
 
 struct CreateResult {
   int pid = 0;
+  Fd pidfd;
 };
 // An engine's `create`: init waits for start(). Nobody of ours remains. On failure nothing remains.
 // A terminal needs `console_socket`.
@@ -110,6 +120,7 @@ struct RunOptions {
 struct RunResult {
   int pid = 0;
   Exit exit;  // kForeground only
+  Fd pidfd;   // kDetached only
 };
 // An Error means that the program never ran (or a poststart hook failed) and nothing remains.
 // kSupervised: standard input is /dev/null, output goes to the log, a terminal (spec's
@@ -158,8 +169,10 @@ Result<> watch(Context& context, std::string_view id, const WatchOptions& option
 // The verbatim config.json of the container.
 Result<std::string> config_text(Context& context, std::string_view id);
 
-// Waits for the end; -1: no bound, ETIMEDOUT after it. The Exit may be one that is lost.
-Result<Exit> wait(Context& context, std::string_view id, int timeout_ms = -1);
+// Waits for the end; -1: no bound, ETIMEDOUT after it. The Exit may be one that is lost. `pidfd` of
+// init, for who has it: with it the end is known even when somebody else collected the process.
+Result<Exit> wait(Context& context, std::string_view id, int timeout_ms = -1,
+                  FdRef pidfd = FdRef(-1));
 
 struct Change {
   enum class Kind { kAdded, kChanged, kDeleted };
@@ -221,6 +234,7 @@ struct ExecOptions {
 struct ExecResult {
   int pid = 0;
   Exit exit;  // unless detached
+  Fd pidfd;   // detached only
 };
 Result<ExecResult> exec(Context& context, std::string_view id, const ExecOptions& options);
 

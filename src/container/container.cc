@@ -49,12 +49,17 @@ Result<> examine(Context& context, Container& container) {
   return {};
 }
 
+// A host gets no daemon: one that still runs is left to the next command.
+bool can_be_adopted(const Context& context, const Container& container) {
+  return is_orphaned(container) && !(context.embedded && container.init.valid());
+}
+
 Result<> repair(Context& context, Container& container) {
   if (is_abandoned(container)) {
     TRY(discard(context, container));
     return std::unexpected(missing_container(container.folder.id));
   }
-  if (is_orphaned(container)) {
+  if (can_be_adopted(context, container)) {
     TRY(adopt(context, container));
     // Adopting may end in a removal (a container that removes itself).
     if (!container.folder.dir.valid())
@@ -65,11 +70,11 @@ Result<> repair(Context& context, Container& container) {
 }
 
 // Whether looking at it without the lock gave reason to take it.
-bool seems_broken(const Container& container) {
+bool seems_broken(const Context& context, const Container& container) {
   if (container.state.progress == Progress::kCreating) {
     return folder_lock_holder(container.folder).value_or(0) == 0;
   }
-  return is_orphaned(container);
+  return can_be_adopted(context, container);
 }
 
 }  // namespace
@@ -107,7 +112,7 @@ Result<Container> look_at(Context& context, std::string_view id) {
   Container container;
   container.folder = TRY(open_folder(context, id));
   TRY(examine(context, container));
-  if (!seems_broken(container)) return container;
+  if (!seems_broken(context, container)) return container;
   container = TRY(open_for_change(context, id));
   container.lock.release();
   return container;

@@ -6,7 +6,7 @@ namespace caisson::container {
 Result<CreateResult> create(Context& context, const CreateOptions& options) {
   Start start(context, options);
   TRY(run_start_sequence(start));
-  return CreateResult{start.container.state.init.pid};
+  return CreateResult{start.container.state.init.pid, std::move(start.container.init)};
 }
 
 }  // namespace caisson::container

@@ -198,6 +198,7 @@ Result<plan::ProcessHandle> execute(Context& context, const ExecOptions& options
   exec.request.console_socket = exec.console_sender.number();
   exec.request.preserve_fds = options.preserve_fds;
   exec.request.timeline = context.timeline;
+  exec.request.share_memory = context.share_memory;
   exec.request.on_listener = [&](FdRef listener, int pid) {
     return exec.seccomp_agent.send(listener, pid, state, status);
   };
@@ -233,12 +234,15 @@ Result<ExecResult> exec(Context& context, std::string_view id, const ExecOptions
   if (auto told = tell_caller(options, process); !told) {
     // Nobody knows of it: it ends, and no zombie keeps the container's pid namespace.
     (void)sys::pidfd_send_signal(process.pidfd, SIGKILL);
-    (void)sys::wait_pid(process.pid);
+    (void)sys::wait_pidfd(process.pidfd);
     return std::unexpected(std::move(told).error());
   }
   fault_point(context, "exec", "done");
-  ExecResult result{process.pid, {}};
-  if (options.detach) return result;
+  ExecResult result{process.pid, {}, {}};
+  if (options.detach) {
+    result.pidfd = std::move(process.pidfd);
+    return result;
+  }
   NotifyProxy none;
   result.exit =
       TRY(wait_in_foreground(process, *signals, exec.console_receiver, options.stdio, none));

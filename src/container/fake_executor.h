@@ -59,7 +59,17 @@ struct World {
   ScratchDirectory scratch;
   FakeExecutor executor{scratch / "cgroups"};
   Strings warnings;
-  Context context{executor, scratch / "state", false, nullptr, {}, 10'000, {}};
+  Context context{
+      .executor = executor,
+      .root = scratch / "state",
+      .rootless = false,
+      .timeline = nullptr,
+      .warn = {},
+      .lock_timeout_ms = 10'000,
+      .embedded = false,
+      .share_memory = true,
+      .fault_step = {},
+  };
 
   World();
   // A specification that runs `args`, and its text.

@@ -144,15 +144,30 @@ Exit collect_exit(FdRef pidfd, int pid) {
   return exit;
 }
 
-Exit exit_of_ended(const ProcessId& process, const std::string& boot_id) {
-  Exit lost;
-  lost.at = realtime_ns();
+namespace {
+
+// Living or not. Invalid: there is no such process any more.
+Fd open_identified(const ProcessId& process, const std::string& boot_id) {
+  if (process.pid <= 0) return {};
   auto boot = sys::boot_id();
   auto pidfd = sys::pidfd_open(process.pid);
-  if (!boot || *boot != boot_id || !pidfd) return lost;
+  if (!boot || *boot != boot_id || !pidfd) return {};
   auto start_time = sys::process_start_time(process.pid);
-  if (!start_time || *start_time != process.start_time) return lost;
-  return collect_exit(*pidfd, process.pid);
+  if (!start_time || *start_time != process.start_time) return {};
+  return std::move(*pidfd);
+}
+
+}  // namespace
+
+Exit exit_of_ended(const ProcessId& process, const std::string& boot_id) {
+  if (Fd pidfd = open_identified(process, boot_id)) return collect_exit(pidfd, process.pid);
+  Exit lost;
+  lost.at = realtime_ns();
+  return lost;
+}
+
+void reap_ended(const ProcessId& process, const std::string& boot_id) {
+  if (Fd pidfd = open_identified(process, boot_id)) (void)sys::wait_pidfd(pidfd, WNOHANG);
 }
 
 }  // namespace caisson::container

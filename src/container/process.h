@@ -44,4 +44,7 @@ Exit collect_exit(FdRef pidfd, int pid);
 // The same for a process that is not there any more, or is a zombie.
 Exit exit_of_ended(const ProcessId& process, const std::string& boot_id);
 
+// Collects it, if it is a zombie and our child.
+void reap_ended(const ProcessId& process, const std::string& boot_id);
+
 }  // namespace caisson::container

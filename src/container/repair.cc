@@ -3,6 +3,7 @@
 #include "container/fault.h"
 #include "container/hooks.h"
 #include "container/journal.h"
+#include "container/process.h"
 #include "sys/process.h"
 
 namespace caisson::container {
@@ -14,8 +15,12 @@ constexpr int kKillTimeoutMs = 10'000;
 
 Result<> discard(Context& context, Container& container) {
   TRY(kill_init(context, container, kKillTimeoutMs));
-  // The zombie, should it be our child.
-  if (container.init.valid()) (void)sys::wait_pidfd(container.init, WNOHANG);
+  // The zombie, should it be our child. A command's own one is nobody's problem when it has ended.
+  if (container.init.valid()) {
+    (void)sys::wait_pidfd(container.init, WNOHANG);
+  } else if (context.embedded) {
+    reap_ended(container.state.init, container.state.boot_id);
+  }
   fault_point(context, "delete", "undo");
   TRY(undo_journal(context.executor, container.lock.file()));
   fault_point(context, "delete", "poststop");

@@ -39,7 +39,7 @@ Result<RunResult> run_in_foreground(Context& context, const RunOptions& options)
   TRY(run_start_sequence(start));
   Container& container = start.container;
   container.lock.release();
-  RunResult result{container.state.init.pid, {}};
+  RunResult result{container.state.init.pid, {}, {}};
   plan::ProcessHandle init{container.state.init.pid, container.state.init.start_time,
                            std::move(container.init)};
   result.exit = TRY(wait_in_foreground(init, *start.signals, start.console_receiver,
@@ -55,7 +55,7 @@ Result<RunResult> run_and_leave(Context& context, const RunOptions& options) {
   start.container.lock.release();
   int pid = start.container.state.init.pid;
   if (start.notify) TRY(start.notify.wait(pid, start.container.init));
-  return RunResult{pid, {}};
+  return RunResult{pid, {}, std::move(start.container.init)};
 }
 
 }  // namespace
@@ -63,7 +63,10 @@ Result<RunResult> run_and_leave(Context& context, const RunOptions& options) {
 Result<RunResult> run(Context& context, const RunOptions& options) {
   switch (options.mode) {
     case RunMode::kForeground: return run_in_foreground(context, options);
-    case RunMode::kSupervised: return run_supervised(context, options);
+    case RunMode::kSupervised:
+      if (!context.embedded) return run_supervised(context, options);
+      return std::unexpected(
+          Error::with_cause(ENOTSUP, "a supervisor can't be forked from a process with threads"));
     case RunMode::kDetached: break;
   }
   return run_and_leave(context, options);

@@ -278,6 +278,7 @@ Result<> execute(Start& start) {
   request.end_with_caller = start.end_with_caller;
   request.want_layers = on_machine_view(start) && start.run && *start.run != RunMode::kDetached;
   request.timeline = start.context.timeline;
+  request.share_memory = start.context.share_memory;
   request.on_process = [&](const plan::ProcessHandle& process,
                            const plan::CgroupLocations& cgroups) {
     return note_process(start, process, cgroups);

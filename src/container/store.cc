@@ -8,7 +8,6 @@
 #include "container/errors.h"
 #include "container/journal.h"
 #include "sys/file.h"
-#include "sys/lock.h"
 #include "sys/process.h"
 
 namespace caisson::container {
@@ -37,24 +36,30 @@ ErrnoOr<> write_new(FdRef dir, const char* name, std::string_view data) {
   return sys::write_all(file, data);
 }
 
+// Threads of a host exclude each other as commands do.
+sys::LockOwner lock_owner(const Context& context) {
+  return context.embedded ? sys::LockOwner::kOpenFile : sys::LockOwner::kProcess;
+}
+
 // The folder at `path`, just made, with its journal, locked. ENOENT: somebody took the folder for
 // one that a killed command left.
-ErrnoOr<Claim> take_new(const std::string& path) {
+ErrnoOr<Claim> take_new(const std::string& path, sys::LockOwner owner) {
   auto lost = std::unexpected(Errno{ENOENT});
   Claim claim;
   claim.folder.path = path;
   claim.folder.dir = TRY(sys::openat(sys::kCwd, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   auto file = open_journal(claim.folder.dir, O_CREAT | O_EXCL);
   if (!file && file.error().value == EEXIST) return lost;
-  claim.lock = Lock(TRY(std::move(file)));
-  if (!TRY(sys::try_lock(claim.lock.file()))) return lost;
+  Fd journal = TRY(std::move(file));
+  if (!TRY(sys::try_lock(journal, owner))) return lost;
+  claim.lock = Lock(std::move(journal), owner);
   if (TRY(sys::fstat(claim.lock.file())).st_nlink == 0) return lost;
   return claim;
 }
 
-ErrnoOr<Claim> claim_once(const std::string& path, std::string_view config) {
+ErrnoOr<Claim> claim_once(const std::string& path, std::string_view config, sys::LockOwner owner) {
   TRY(sys::mkdirat(sys::kCwd, path.c_str(), 0700));
-  auto claim = take_new(path);
+  auto claim = take_new(path, owner);
   if (!claim && claim.error().value != ENOENT) {
     (void)sys::unlinkat(sys::kCwd, path.c_str(), AT_REMOVEDIR);
     return claim;
@@ -68,7 +73,9 @@ ErrnoOr<Claim> claim_once(const std::string& path, std::string_view config) {
 }
 
 Error locked_error(const Folder& folder, int holder) {
-  return Error::with_cause(EBUSY, cat("another command (pid ", holder, ") is at work on it"))
+  std::string who = holder > 0 ? cat("another command (pid ", holder, ")")
+                               : "another call of a program that uses the library";
+  return Error::with_cause(EBUSY, who + " is at work on it")
       .doing("lock container ", quoted(folder.id))
       .cure("wait for that command, or end it: what it left is cleaned up")
       .code("container.locked");
@@ -141,7 +148,7 @@ Result<Claim> claim_folder(const Context& context, std::string_view id, std::str
   const std::string path = folder_path(context, id);
   bool lost = false;
   for (int attempt = 0; attempt < kClaimAttempts; ++attempt) {
-    auto claim = claim_once(path, config);
+    auto claim = claim_once(path, config, lock_owner(context));
     if (claim) {
       claim->folder.id = id;
       return std::move(*claim);
@@ -160,10 +167,11 @@ Result<Claim> claim_folder(const Context& context, std::string_view id, std::str
                               : Error(Errno{EAGAIN}).doing("make a folder in ", context.root));
 }
 
-Result<Lock> try_lock_folder(const Context&, const Folder& folder) {
+Result<Lock> try_lock_folder(const Context& context, const Folder& folder) {
   Fd file = TRY(open_existing_journal(folder));
-  if (!TRY_CTX(sys::try_lock(file), "lock ", folder.path)) return Lock();
-  Lock lock(std::move(file));
+  sys::LockOwner owner = lock_owner(context);
+  if (!TRY_CTX(sys::try_lock(file, owner), "lock ", folder.path)) return Lock();
+  Lock lock(std::move(file), owner);
   if (!still_linked(folder)) return std::unexpected(missing_container(folder.id));
   return lock;
 }

@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "container/api.h"
+#include "sys/lock.h"
 
 namespace caisson::container {
 
@@ -31,20 +32,31 @@ struct Folder {
   Fd dir;
 };
 
-// Given up when it goes out of scope. A process must not take the same container's lock twice:
-// giving up the second would give up the first (sys/lock.h).
+// Given up when it goes out of scope. One that belongs to the process must not be taken twice for
+// the same container: giving up the second would give up the first (sys/lock.h).
 class [[nodiscard]] Lock {
  public:
   Lock() = default;
-  explicit Lock(Fd file) : file_(std::move(file)) {}
+  Lock(Fd file, sys::LockOwner owner) : file_(std::move(file)), owner_(owner) {}
+  Lock(Lock&&) noexcept = default;
+  Lock& operator=(Lock&& other) noexcept {
+    std::swap(file_, other.file_);
+    std::swap(owner_, other.owner_);
+    return *this;
+  }
+  ~Lock() { release(); }
   bool held() const { return file_.valid(); }
-  void release() { file_.reset(); }
+  void release() {
+    if (held() && owner_ == sys::LockOwner::kOpenFile) sys::unlock(file_);
+    file_.reset();
+  }
   // The journal, open for reading and appending. While the lock is held the file must not be
-  // opened again: closing that descriptor would give the lock up.
+  // opened again: closing that descriptor would give the lock of a process up.
   FdRef file() const { return file_.ref(); }
 
  private:
   Fd file_;
+  sys::LockOwner owner_ = sys::LockOwner::kProcess;
 };
 
 // container.missing when there is none.
@@ -64,9 +76,10 @@ Result<Claim> claim_folder(const Context& context, std::string_view id, std::str
 // Waits for the lock up to the context's bound (container.locked names the holder). The folder may
 // have been removed meanwhile: container.missing.
 Result<Lock> lock_folder(const Context& context, const Folder& folder);
-// The same without waiting; no lock (held() is false) when another process has it.
+// The same without waiting; no lock (held() is false) when somebody else has it.
 Result<Lock> try_lock_folder(const Context& context, const Folder& folder);
-// The process that holds the lock; 0: nobody but perhaps ourselves.
+// The process that holds the lock, -1 when an embedded one does (Context::embedded); 0: nobody but
+// perhaps ourselves.
 Result<int> folder_lock_holder(const Folder& folder);
 
 // With the lock, the file must not be opened again (see Lock::file): it is used through it.

@@ -130,6 +130,52 @@ TEST(Store, AChildDoesNotKeepTheLockOfItsParent) {
   wait_test_process(pid);
 }
 
+TEST(Store, AnEmbeddedLockKeepsOtherCallsOfTheSameProcessOut) {
+  World world;
+  world.context.embedded = true;
+  world.context.lock_timeout_ms = 20;
+  auto claim = claim_folder(world.context, "web", "");
+  // Looking at it opens the journal and closes it again, which a lock of the process would not
+  // bear.
+  (void)load_state(claim->folder);
+  auto folder = open_folder(world.context, "web");
+  auto second = lock_folder(world.context, *folder);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), "container.locked");
+  EXPECT_EQ(*folder_lock_holder(*folder), -1);
+  claim->lock.release();
+  EXPECT_TRUE(lock_folder(world.context, *folder));
+}
+
+TEST(Store, AnEmbeddedLockAndACommandsLockExcludeEachOther) {
+  World world;
+  world.context.lock_timeout_ms = 20;
+  claim_folder(world.context, "web", "")->lock.release();
+  auto holder = hold_lock(world);
+  world.context.embedded = true;
+  auto folder = open_folder(world.context, "web");
+  EXPECT_FALSE(lock_folder(world.context, *folder));
+  EXPECT_EQ(*folder_lock_holder(*folder), holder.pid);
+  (void)sys::send_message(holder.pair.first, "go");
+  wait_test_process(holder.pid);
+  EXPECT_TRUE(lock_folder(world.context, *folder));
+}
+
+TEST(Store, AChildDoesNotKeepAnEmbeddedLockOfItsParent) {
+  World world;
+  world.context.embedded = true;
+  auto claim = claim_folder(world.context, "web", "");
+  int pid = fork_test_process();
+  if (pid == 0) {
+    pause_ms(10'000);
+    ::_exit(0);
+  }
+  claim->lock.release();
+  EXPECT_EQ(*folder_lock_holder(claim->folder), 0);
+  (void)sys::kill(pid, SIGKILL);
+  wait_test_process(pid);
+}
+
 TEST(Store, TheLockOfARemovedFolderIsNotGiven) {
   World world;
   auto claim = claim_folder(world.context, "web", "");

@@ -177,12 +177,12 @@ Result<RunResult> run_supervised(Context& context, const RunOptions& options) {
   auto pid = start_daemon(
       context, [&](Context& inner) { return run_in_daemon(inner, options); },
       options.create.preserve_fds);
-  if (pid) return RunResult{*pid, {}};
+  if (pid) return RunResult{*pid, {}, {}};
   if (pid.error().code() == "supervisor.killed") {
     // Looking at what it left removes a half-made container, and gives one that runs another
     // supervisor.
     auto left = query(context, options.create.id);
-    if (left && left->state.created >= begin) return RunResult{left->pid(), {}};
+    if (left && left->state.created >= begin) return RunResult{left->pid(), {}, {}};
   }
   return std::unexpected(std::move(pid).error());
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "container/errors.h"
 #include "container/process.h"
+#include "sys/file.h"
 #include "sys/process.h"
 #include "sys/socket.h"
 
@@ -76,8 +77,20 @@ Exit Waiter::ended() {
   if (container_.state.supervisor.pid != 0) {
     if (auto exit = published_exit(container_.folder)) return *exit;
   }
-  if (container_.init.valid()) return collect_exit(container_.init, container_.state.init.pid);
-  return exit_of_ended(container_.state.init, container_.state.boot_id);
+  const State& state = container_.state;
+  Exit exit = container_.init.valid() ? collect_exit(container_.init, state.init.pid)
+                                      : exit_of_ended(state.init, state.boot_id);
+  return context_.embedded ? note(exit) : exit;
+}
+
+// We are its parent: what we collected, nobody else can any more. Of several threads that wait, one
+// collects.
+Exit Waiter::note(Exit exit) {
+  if (!exit.known) return published_exit(container_.folder).value_or(exit);
+  bool well = exit.code == 0 && exit.signal == 0;
+  exit.oom = !well && context_.executor.oom_kills(container_.state.cgroups) > 0;
+  (void)save_exit(container_.folder, exit);  // a full disk does not change how it ended
+  return exit;
 }
 
 Result<Exit> Waiter::wait(int timeout_ms) {
@@ -96,8 +109,15 @@ Result<Exit> Waiter::wait(int timeout_ms) {
   }
 }
 
-Result<Exit> wait(Context& context, std::string_view id, int timeout_ms) {
+Result<> Waiter::know(FdRef pidfd) {
+  if (container_.init.valid() || pidfd.number() < 0) return {};
+  container_.init = TRY_CTX(sys::dup_cloexec(pidfd), "duplicate a pidfd");
+  return {};
+}
+
+Result<Exit> wait(Context& context, std::string_view id, int timeout_ms, FdRef pidfd) {
   auto waiter = TRY(Waiter::begin(context, id));
+  TRY(waiter.know(pidfd));
   return waiter.wait(timeout_ms);
 }
 

@@ -14,6 +14,8 @@ namespace caisson::container {
 class Waiter {
  public:
   static Result<Waiter> begin(Context& context, std::string_view id);
+  // A pidfd of init, should it be gone already.
+  Result<> know(FdRef pidfd);
   // -1: no bound. ETIMEDOUT while it still runs.
   Result<Exit> wait(int timeout_ms);
 
@@ -24,6 +26,7 @@ class Waiter {
   Result<std::optional<Exit>> ask_supervisor(int timeout_ms);
   Result<Exit> watch_init(int timeout_ms);
   Exit ended();
+  Exit note(Exit exit);
 
   Context& context_;
   std::string id_;

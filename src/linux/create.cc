@@ -301,7 +301,8 @@ Result<> spawn_init(Start& start) {
     // Sharing memory saves the copy of page tables; where ids must be mapped from outside, the
     // child must be inspectable on its own. Nor may we die with a child that the kernel kills for
     // want of memory.
-    bool apart = context.user_namespace || context.plan->cgroup.tight_memory;
+    bool apart =
+        context.user_namespace || context.plan->cgroup.tight_memory || !start.request.share_memory;
     Sharing sharing = apart ? Sharing::kNothing : Sharing::kMemory;
     start.process = TRY(spawn(context, sharing, run_init_child));
     return {};

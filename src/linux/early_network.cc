@@ -78,7 +78,7 @@ EarlyNetwork::EarlyNetwork() {
   shared_ = new (reinterpret_cast<void*>(*mapped)) Shared();
   sys::raw(SYS_getcpu, &shared_->processor, nullptr, nullptr);
   clone_args args{};
-  args.flags = CLONE_VM;
+  args.flags = CLONE_VM | CLONE_CLEAR_SIGHAND;  // handlers would run in our memory
   args.stack = static_cast<std::uintptr_t>(*mapped);
   args.stack_size = kMemory;
   pid_ = sys::clone_sharing_memory(args, make, shared_).value_or(0);

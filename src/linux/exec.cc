@@ -136,7 +136,8 @@ Result<> spawn_process(Exec& exec) {
     return {};
   }
   // As at a start (create.cc); and who shares memory can't enter a time namespace.
-  bool apart = exec.context.user_namespace || exec.request.tight_memory;
+  bool apart =
+      exec.context.user_namespace || exec.request.tight_memory || !exec.request.share_memory;
   for (const auto& join : exec.context.joins) apart |= join.kind == NamespaceKind::kTime;
   exec.process =
       TRY(spawn(exec.context, apart ? Sharing::kNothing : Sharing::kMemory, run_exec_outside));

@@ -163,7 +163,8 @@ ErrnoOr<> prepare_directory_root(ChildContext& context) {
   if (!context.root_tree) {
     own = TRY(sys::open_tree(sys::kCwd, root.path.c_str(), OPEN_TREE_CLONE | AT_RECURSIVE));
   }
-  Fd tree(own ? own.release() : context.root_tree.release());
+  // The number alone: the object that owns it may be our parent's, who closes its own.
+  Fd tree(own ? own.release() : context.root_tree.number());
   // The clone of a shared mount is its peer, and no peer of the host's can be pivoted to.
   mount_attr propagation{};
   propagation.propagation = root.propagation == kSlave ? kSlave : kPrivate;

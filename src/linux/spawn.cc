@@ -17,8 +17,6 @@ extern "C" const char caisson_launcher_end[];
 namespace caisson::linux {
 namespace {
 
-constexpr std::size_t kStackSize = 256 * 1024;
-
 ErrnoOr<void*> map_memory(std::size_t size, int flags) {
   long at =
       TRY(sys::call(SYS_mmap, nullptr, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0));
@@ -223,10 +221,16 @@ void fill_arguments(ChildContext& context, const plan::ProcessPlan& process,
 void NewProcess::kill_and_reap() {
   if (pid_ == 0) return;
   (void)sys::pidfd_send_signal(pidfd_, SIGKILL);
-  (void)sys::wait_readable(pidfd_, 10'000);
+  bool ended = sys::wait_readable(pidfd_, 10'000).value_or(false);
   (void)sys::wait_pidfd(pidfd_, WNOHANG);
   pid_ = 0;
   pidfd_.reset();
+  // One that is stuck in the kernel still stands on it.
+  if (ended) unmap_stack();
+}
+
+void NewProcess::unmap_stack() {
+  if (stack_ != nullptr) sys::raw(SYS_munmap, std::exchange(stack_, nullptr), kStackSize);
 }
 
 namespace {
@@ -261,9 +265,7 @@ Result<NewProcess> spawn(ChildContext& context, Sharing sharing, void (*entry)(C
     }
     return NewProcess(static_cast<int>(*pid), Fd(pidfd));
   }
-  // The stack stays mapped: the child leaves it by exec at a time that we are not told of. It is
-  // one per start, untouched pages cost nothing, and the process that starts containers is
-  // short-lived.
+  constexpr std::size_t kStackSize = NewProcess::kStackSize;
   void* stack =
       TRY_CTX(map_memory(kStackSize, MAP_PRIVATE | MAP_STACK | MAP_NORESERVE), "map a stack");
   args.flags |= CLONE_VM;
@@ -272,8 +274,10 @@ Result<NewProcess> spawn(ChildContext& context, Sharing sharing, void (*entry)(C
   // Lives at the foot of the child's own stack memory, which outlives this frame.
   auto* start = new (stack) Entry{&context, entry};
   auto pid = sys::clone_sharing_memory(args, enter, start);
-  if (!pid) return std::unexpected(clone_error(pid.error()));
-  return NewProcess(*pid, Fd(pidfd));
+  NewProcess process(pid.value_or(0), Fd(pidfd), stack);
+  if (pid) return process;
+  process.release();
+  return std::unexpected(clone_error(pid.error()));
 }
 
 Result<Event> next_event(const Conversation& talk, const NewProcess& process, int timeout_ms,

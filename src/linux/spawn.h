@@ -58,26 +58,39 @@ void fill_arguments(ChildContext& context, const plan::ProcessPlan& process,
 class NewProcess {
  public:
   NewProcess() = default;
-  NewProcess(int pid, Fd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+  // `stack`: what it runs on in our memory, if it does, of kStackSize bytes.
+  NewProcess(int pid, Fd pidfd, void* stack = nullptr)
+      : pid_(pid), pidfd_(std::move(pidfd)), stack_(stack) {}
   NewProcess(NewProcess&& other) noexcept
-      : pid_(std::exchange(other.pid_, 0)), pidfd_(std::move(other.pidfd_)) {}
+      : pid_(std::exchange(other.pid_, 0)),
+        pidfd_(std::move(other.pidfd_)),
+        stack_(std::exchange(other.stack_, nullptr)) {}
   NewProcess& operator=(NewProcess&& other) noexcept {
     std::swap(pid_, other.pid_);
     std::swap(pidfd_, other.pidfd_);
+    std::swap(stack_, other.stack_);
     return *this;
   }
   ~NewProcess() { kill_and_reap(); }
   int pid() const { return pid_; }
   const Fd& pidfd() const { return pidfd_; }
   Fd take_pidfd() { return std::move(pidfd_); }
-  // Leaves it running; the pidfd stays here until this goes away.
-  void release() { pid_ = 0; }
+  // Leaves it running, now that it has executed the launcher; the pidfd stays here until this goes
+  // away.
+  void release() {
+    pid_ = 0;
+    unmap_stack();
+  }
   // Ends it; its wait status, if it was ours to reap.
   void kill_and_reap();
 
+  static constexpr std::size_t kStackSize = 256 * 1024;
+
  private:
+  void unmap_stack();
   int pid_ = 0;
   Fd pidfd_;
+  void* stack_ = nullptr;
 };
 
 // Whether a child may run in our memory: sanitizers know one stack per thread only.
@@ -88,8 +101,8 @@ constexpr bool kMayShareMemory = true;
 #endif
 
 enum class Sharing { kMemory, kNothing };
-// Makes the child. With kMemory it runs `entry` on a stack of its own in our memory; the stack is
-// kept until the child has executed the launcher or ended.
+// Makes the child. With kMemory it runs `entry` on a stack of its own in our memory; the stack goes
+// with the NewProcess.
 Result<NewProcess> spawn(ChildContext& context, Sharing sharing, void (*entry)(ChildContext&));
 
 // Our end of the conversation.

@@ -98,6 +98,9 @@ struct CreateRequest {
   Strings extra_env;
   bool end_with_caller = false;  // the death of this process kills init, for as long as it runs
   bool want_layers = false;  // return the changes' tmpfs of a machine view in CreateResult::layers
+  // The new process runs in the caller's memory until it executes its program, which saves the copy
+  // of page tables. A kernel that kills it meanwhile for want of memory kills the caller with it.
+  bool share_memory = true;
   Timeline* timeline = nullptr;
   // Called as soon as the process exists and before it can run the program: save its identity.
   std::function<Result<>(const ProcessHandle&, const CgroupLocations&)> on_process;
@@ -128,7 +131,8 @@ struct ExecRequest {
   Stdio stdio;
   int console_socket = -1;
   int preserve_fds = 0;
-  bool new_session = true;  // without a terminal: false keeps the caller's, for job control
+  bool new_session = true;   // without a terminal: false keeps the caller's, for job control
+  bool share_memory = true;  // see CreateRequest
   Timeline* timeline = nullptr;
   ListenerFunction on_listener;  // set when the process' filter has a listener
 };

@@ -151,4 +151,11 @@ ErrnoOr<> remove_tree(FdRef dir, const char* path) {
   return remove_entry(dir, path, info->st_dev);
 }
 
+ErrnoOr<std::string> getcwd() {
+  char path[4096];
+  long size = TRY(call(SYS_getcwd, path, sizeof path));
+  if (path[0] != '/') return std::unexpected(Errno{ENOENT});  // "(unreachable)/..."
+  return std::string(path, static_cast<std::size_t>(size) - 1);
+}
+
 }  // namespace caisson::sys

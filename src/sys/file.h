@@ -70,6 +70,8 @@ inline ErrnoOr<> fchmod(FdRef file, std::uint32_t mode) {
 inline ErrnoOr<> ftruncate(FdRef file, std::int64_t size) {
   return call_void(SYS_ftruncate, file.number(), size);
 }
+// Absolute. ENOENT when it was removed or lies outside of our root.
+ErrnoOr<std::string> getcwd();
 inline ErrnoOr<> fchdir(FdRef dir) { return call_void(SYS_fchdir, dir.number()); }
 inline ErrnoOr<> chdir(const char* path) { return call_void(SYS_chdir, path); }
 inline ErrnoOr<> chroot(const char* path) { return call_void(SYS_chroot, path); }

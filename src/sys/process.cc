@@ -1,5 +1,6 @@
 #include "sys/process.h"
 
+#include <linux/capability.h>
 #include <sys/ioctl.h>
 
 #include "sys/file.h"
@@ -80,6 +81,20 @@ ErrnoOr<char> process_state(int pid) {
 ErrnoOr<std::string> boot_id() {
   std::string text = TRY(read_file(kCwd, "/proc/sys/kernel/random/boot_id"));
   return std::string(trim(text));
+}
+
+ErrnoOr<std::vector<std::uint32_t>> getgroups() {
+  std::vector<std::uint32_t> groups(static_cast<std::size_t>(TRY(call(SYS_getgroups, 0, nullptr))));
+  long count = TRY(call(SYS_getgroups, groups.size(), groups.data()));
+  groups.resize(static_cast<std::size_t>(count));
+  return groups;
+}
+
+bool has_effective_capability(unsigned capability) {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  if (!call_void(SYS_capget, &header, data)) return false;
+  return (data[capability / 32].effective >> (capability % 32) & 1) != 0;
 }
 
 ErrnoOr<std::optional<WaitStatus>> pidfd_exit_status(FdRef pidfd) {

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/utsname.h>
 
 #include <cstdint>
 #include <optional>
@@ -86,6 +87,22 @@ ErrnoOr<std::uint64_t> process_start_time(int pid);
 ErrnoOr<char> process_state(int pid);
 // /proc/sys/kernel/random/boot_id without the newline.
 ErrnoOr<std::string> boot_id();
+
+// Supplementary groups, in the ids of our user namespace.
+ErrnoOr<std::vector<std::uint32_t>> getgroups();
+// Whether the capability (CAP_SYS_ADMIN) is in effect for this thread.
+bool has_effective_capability(unsigned capability);
+// The kernel's own description: release "6.1.0-9-amd64", machine "x86_64".
+inline utsname uname() {
+  utsname name{};
+  raw(SYS_uname, &name);
+  return name;
+}
+inline ErrnoOr<rlimit64> getrlimit(int resource) {
+  rlimit64 limit{};
+  TRY(call_void(SYS_prlimit64, 0, resource, nullptr, &limit));
+  return limit;
+}
 
 inline ErrnoOr<> setns(FdRef ns, int flags) { return call_void(SYS_setns, ns.number(), flags); }
 inline ErrnoOr<> unshare(std::uint64_t flags) { return call_void(SYS_unshare, flags); }

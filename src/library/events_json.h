@@ -8,7 +8,7 @@
 #include "formats/json.h"
 #include "plan/usage.h"
 
-namespace caisson::cli {
+namespace caisson::library {
 
 std::string stats_event(std::string_view id, const plan::Usage& usage);
 std::string oom_event(std::string_view id);
@@ -16,4 +16,4 @@ std::string oom_event(std::string_view id);
 // {"some":{"avg10":0.12,...},"full":{...}}
 void write_pressure(formats::JsonWriter& json, const plan::Pressure& pressure);
 
-}  // namespace caisson::cli
+}  // namespace caisson::library

@@ -1,8 +1,8 @@
-#include "cli/events_json.h"
+#include "library/events_json.h"
 
 #include "formats/json.h"
 
-namespace caisson::cli {
+namespace caisson::library {
 namespace {
 
 using formats::JsonWriter;
@@ -172,4 +172,4 @@ std::string oom_event(std::string_view id) {
   return out + "\n";
 }
 
-}  // namespace caisson::cli
+}  // namespace caisson::library

@@ -1,8 +1,8 @@
-#include "cli/events_json.h"
+#include "library/events_json.h"
 
 #include <gtest/gtest.h>
 
-namespace caisson::cli {
+namespace caisson::library {
 namespace {
 
 // NOLINTBEGIN(bugprone-unchecked-optional-access)
@@ -54,4 +54,4 @@ TEST(EventsJson, EverythingHasItsPlace) {
 // NOLINTEND(bugprone-unchecked-optional-access)
 
 }  // namespace
-}  // namespace caisson::cli
+}  // namespace caisson::library

@@ -6,12 +6,13 @@ import os
 
 import harness
 from oci_case import KILLED, OciCase, oci_program
+from update_case import UpdateClaims
 
 UNLIMITED_V1 = "9223372036854771712"
 MIB = 1 << 20
 
 
-class UpdateCase(OciCase):
+class UpdateCase(UpdateClaims, OciCase):
     RESOURCES = {"memory": {"limit": 32 * MIB, "reservation": 24 * MIB}, "pids": {"limit": 20},
                  "cpu": {"shares": 100, "quota": 500000, "period": 1000000}}
 
@@ -24,11 +25,6 @@ class UpdateCase(OciCase):
         changes = {"linux": {"resources": self.RESOURCES if resources is None else resources}}
         return self.start_new(self.bundle(*(args or ("/bin/sleep", "1000")), changes=changes))
 
-    def update(self, *options, json_input=None, **more):
-        if json_input is not None:
-            return self.oci("update", "-r", "-", self.name, input=json.dumps(json_input), **more)
-        return self.oci("update", self.name, *options, **more)
-
     def path(self, file):
         controller = "blkio" if file.startswith("blkio") else file.split(".")[0]
         return f"/sys/fs/cgroup/{controller}/{self.name}/{file}"
@@ -37,20 +33,9 @@ class UpdateCase(OciCase):
         with open(self.path(file), encoding="ascii") as stream:
             return stream.read().strip()
 
-    def assert_files(self, **expected):
-        """pids_max="5": dots instead of the first underscore."""
-        found = {name: self.read(name.replace("_", ".", 1)) for name in expected}
-        self.assertEqual(found, {name: str(value) for name, value in expected.items()})
-
-    def assert_updated(self, *options, json_input=None, **expected):
-        self.assert_ok(self.update(*options, json_input=json_input))
-        self.assert_files(**expected)
-
-    def assert_refused(self, text, *options, json_input=None, **unchanged):
-        done = self.update(*options, json_input=json_input)
-        self.assert_status(done, 1)
-        self.assertIn(text, done.err)
-        self.assert_files(**unchanged)
+    def file_of(self, keyword):
+        """pids_max: a dot instead of the first underscore."""
+        return keyword.replace("_", ".", 1)
 
 
 class Limits(UpdateCase):

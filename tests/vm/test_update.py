@@ -8,31 +8,15 @@ import subprocess
 import harness
 from oci_case import oci_program
 from test_cgroups import MEMORY, V2Case
+from update_case import UpdateClaims
 
 MIB = 1 << 20
 INITIAL = {"memory": {"limit": MEMORY, "reservation": 24 * MIB}, "pids": {"limit": 20},
            "cpu": {"shares": 100, "quota": 500000, "period": 1000000}}
 
 
-class UpdateCase(V2Case):
-    def update(self, *options, json_input=None):
-        if json_input is not None:
-            return self.oci("update", "-r", "-", self.name, input=json.dumps(json_input))
-        return self.oci("update", self.name, *options)
-
-    def assert_files(self, **expected):
-        found = {name: self.read(name.replace("_", ".")) for name in expected}
-        self.assertEqual(found, {name: str(value) for name, value in expected.items()})
-
-    def assert_updated(self, *options, json_input=None, **expected):
-        self.assert_ok(self.update(*options, json_input=json_input))
-        self.assert_files(**expected)
-
-    def assert_refused(self, text, *options, json_input=None, **unchanged):
-        done = self.update(*options, json_input=json_input)
-        self.assert_status(done, 1)
-        self.assertIn(text, done.err)
-        self.assert_files(**unchanged)
+class UpdateCase(UpdateClaims, V2Case):
+    pass
 
 
 class Update(UpdateCase):

@@ -55,6 +55,40 @@ def build():
     make_rootfs()
 
 
+def git(*arguments):
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BenchError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def build_revision(revision):
+    """(name, program) of another revision of ours. All are built in one worktree, by what that revision's ./dev does;
+    their programs are kept."""
+    commit = git("rev-parse", "--verify", f"{revision}^{{commit}}")
+    name, kept = f"caisson-{commit[:9]}", ROOT / "build" / "compare" / commit
+    program = kept / "caisson-oci"
+    if program.exists():
+        return name, program
+    tree = ROOT / "build" / "compare" / "tree"
+    if (tree / ".git").exists():
+        git("-C", str(tree), "checkout", "--quiet", "--force", "--detach", commit)
+    else:
+        git("worktree", "prune")
+        git("worktree", "add", "--quiet", "--force", "--detach", str(tree), commit)
+    print(f"building {revision} ({commit[:9]})", flush=True)
+    done = subprocess.run([str(tree / "dev"), "build"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BenchError(f"{revision} does not build:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    fresh = kept.with_suffix(".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    shutil.copy2(tree / "build/release/caisson", fresh / "caisson")
+    (fresh / "caisson-oci").symlink_to("caisson")
+    fresh.rename(kept)
+    return name, program
+
+
 def make_rootfs():
     rootfs = BUILD / "rootfs"
     busybox = which("busybox")

@@ -6,6 +6,7 @@ import platform
 import subprocess
 from pathlib import Path
 
+from caisson_bench import stats
 from caisson_bench.places import ROOT, which
 
 
@@ -61,6 +62,25 @@ def table(summary, yardstick):
             f"{label:<20}{wall['min']:>13.2f}{wall['median']:>9.2f}{wall['p95']:>9.2f}   {cpu['median']:>14.2f}"
             f"{cpu['p95']:>9.2f}   {ratios}{wall['n']:>6}" + (f"  {entry['failures']} FAILED" if entry["failures"] else "")
         )
+    return "\n".join(lines)
+
+
+def comparison(rows, name, other):
+    """Lines that say what became of `other` (another revision), step by step."""
+    lines = []
+    for row in dict.fromkeys(row.name for row in rows):
+        whole, _, step = row.partition(":")
+        before = stats.yardstick_of(row, other)
+        if whole != name:
+            continue
+        for field, unit in (("wall_ns", "wall"), ("cpu_ns", "cpu")):
+            ratios = stats.paired_ratios(rows, row, before, field)
+            if not ratios:
+                continue
+            low, middle, high = (stats.percentile(ratios, percent) for percent in (25, 50, 75))
+            faster = sum(ratio < 1 for ratio in ratios)
+            lines.append(f"{step or name}, {unit}: {middle:.3f} of {other}'s (middle half {low:.3f} to {high:.3f}); "
+                         f"less in {faster} of {len(ratios)} rounds")
     return "\n".join(lines)
 
 

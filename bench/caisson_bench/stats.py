@@ -47,9 +47,14 @@ def describe(values):
 
 def paired_ratio(rows, name, yardstick, field):
     """Median over rounds of name/yardstick, both of the same round: drifting noise cancels. None if never paired."""
-    of = {who: {r.round: getattr(r, field) for r in rows if r.name == who and r.status == 0} for who in (name, yardstick)}
-    ratios = [of[name][i] / of[yardstick][i] for i in of[name] if of[yardstick].get(i)]
+    ratios = paired_ratios(rows, name, yardstick, field)
     return statistics.median(ratios) if ratios else None
+
+
+def paired_ratios(rows, name, yardstick, field):
+    """The ratios of each round in which both succeeded."""
+    of = {who: {r.round: getattr(r, field) for r in rows if r.name == who and r.status == 0} for who in (name, yardstick)}
+    return [of[name][i] / of[yardstick][i] for i in of[name] if of[yardstick].get(i)]
 
 
 def yardstick_of(name, yardstick):

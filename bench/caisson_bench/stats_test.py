@@ -1,6 +1,6 @@
 import unittest
 
-from caisson_bench import stats
+from caisson_bench import report, stats
 
 HEADER = "round,name,wall_ns,cpu_ns,status,load1\n"
 
@@ -67,6 +67,15 @@ class Summary(unittest.TestCase):
 
     def test_paired_ratio_of_strangers_is_none(self):
         self.assertIsNone(stats.paired_ratio(rows("0,crun,1,1,0,0\n1,ours,1,1,0,0\n"), "ours", "crun", "wall_ns"))
+
+
+class Comparison(unittest.TestCase):
+    def test_pairs_the_rounds_in_which_both_succeeded(self):
+        rows = [stats.Row(i, name, wall, 1, status, 0) for i, name, wall, status in (
+            (0, "a", 2, 0), (0, "b", 4, 0), (1, "a", 9, 1), (1, "b", 4, 0), (2, "a", 3, 0), (2, "b", 2, 0), (3, "a", 5, 0))]
+        self.assertEqual(stats.paired_ratios(rows, "a", "b", "wall_ns"), [0.5, 1.5])
+        text = report.comparison(rows, "a", "b")
+        self.assertIn("a, wall: 0.500 of b's (middle half 0.500 to 1.500); less in 1 of 2 rounds", text)
 
 
 if __name__ == "__main__":

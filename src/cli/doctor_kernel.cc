@@ -1,5 +1,4 @@
 // What the kernel offers: probed by calls that change nothing, never judged by its version.
-#include <linux/capability.h>
 #include <linux/seccomp.h>
 
 #include "base/text.h"
@@ -11,13 +10,6 @@
 
 namespace caisson::cli {
 namespace {
-
-// A call with arguments that every kernel with the call refuses, other than by ENOSYS.
-template <typename... Args>
-bool has_call(long number, Args... args) {
-  auto result = sys::call(number, args...);
-  return result || result.error().value != ENOSYS;
-}
 
 struct Probe {
   std::string_view check;
@@ -34,11 +26,6 @@ bool overlay_is_known() {
   return sys::fsopen("overlay").has_value();
 }
 
-bool has_seccomp_filters() {
-  std::uint32_t action = SECCOMP_RET_ERRNO;
-  return sys::call_void(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action).has_value();
-}
-
 }  // namespace
 
 void check_kernel(std::vector<Finding>& findings) {
@@ -51,17 +38,18 @@ void check_kernel(std::vector<Finding>& findings) {
   constexpr auto kNeeded = Health::kMissing;
   constexpr auto kWanted = Health::kLimited;
   const Probe probes[] = {
-      {"clone3", has_call(SYS_clone3, nullptr, 0), kNeeded, "5.3", "processes are made with it"},
-      {"pidfd", has_call(SYS_pidfd_open, -1, 0), kNeeded, "5.3", "processes are held by it"},
-      {"openat2", has_call(SYS_openat2, -1, nullptr, nullptr, 0), kNeeded, "5.6",
+      {"clone3", sys::has_call(SYS_clone3, nullptr, 0), kNeeded, "5.3",
+       "processes are made with it"},
+      {"pidfd", sys::has_call(SYS_pidfd_open, -1, 0), kNeeded, "5.3", "processes are held by it"},
+      {"openat2", sys::has_call(SYS_openat2, -1, nullptr, nullptr, 0), kNeeded, "5.6",
        "paths inside containers are walked with it"},
-      {"new mount API", has_call(SYS_fsopen, nullptr, ~0U), kNeeded, "5.2",
+      {"new mount API", sys::has_call(SYS_fsopen, nullptr, ~0U), kNeeded, "5.2",
        "mounts are made with it"},
-      {"mount_setattr", has_call(SYS_mount_setattr, -1, nullptr, ~0U, nullptr, 0), kNeeded, "5.12",
-       "mounts get their flags and id maps by it"},
-      {"close_range", has_call(SYS_close_range, 1U, 0U, 0U), kNeeded, "5.9",
+      {"mount_setattr", sys::has_call(SYS_mount_setattr, -1, nullptr, ~0U, nullptr, 0), kNeeded,
+       "5.12", "mounts get their flags and id maps by it"},
+      {"close_range", sys::has_call(SYS_close_range, 1U, 0U, 0U), kNeeded, "5.9",
        "descriptors are kept out of containers by it"},
-      {"seccomp filters", has_seccomp_filters(), kWanted, "4.14",
+      {"seccomp filters", sys::has_seccomp_action(SECCOMP_RET_ERRNO), kWanted, "4.14",
        "no system call filter is possible"},
       {"overlay", overlay_is_known(), kNeeded, "3.18",
        "a view of this machine is made of overlays"},

@@ -1,8 +1,4 @@
 // caisson-oci state, list, ps.
-#include <fcntl.h>
-#include <spawn.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/clock.h"
@@ -120,26 +116,15 @@ Result<std::string> output_of_ps(const std::vector<std::string_view>& words) {
   std::vector<std::string> storage = {"ps"};
   for (std::size_t i = 1; i < words.size(); ++i) storage.emplace_back(words[i]);
   if (storage.size() == 1) storage.emplace_back("-ef");
-  std::vector<char*> argv;
-  for (auto& word : storage) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0)
-    return std::unexpected(Error(Errno{errno}).doing("make a pipe"));
-  Fd reader(ends[0]), writer(ends[1]);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, writer.number(), STDOUT_FILENO);
-  pid_t pid = 0;
-  int error = ::posix_spawnp(&pid, "ps", &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) {
+  auto pipe = TRY_CTX(sys::pipe(), "make a pipe");
+  auto pid = sys::spawn_program(std::move(storage), pipe.write);
+  if (!pid) {
     return std::unexpected(
-        Error(Errno{error}).doing("run ps").cure("install procps, or use --format json"));
+        Error(pid.error()).doing("run ps").cure("install procps, or use --format json"));
   }
-  writer.reset();
-  auto text = sys::read_all(reader);
-  auto ended = sys::wait_pid(pid);
+  pipe.write.reset();
+  auto text = sys::read_all(pipe.read);
+  auto ended = sys::wait_pid(*pid);
   if (!text) return std::unexpected(Error(text.error()).doing("read the output of ps"));
   if (!ended || ended->shell_status() != 0) {
     return std::unexpected(Error::with_cause(EINVAL, "it failed").doing("run ps"));

@@ -97,7 +97,16 @@ bool is_orphaned(const Container& container) {
 
 Result<> refresh(Context& context, Container& container) { return examine(context, container); }
 
-Result<> read_spec(const Container& container, std::string_view text, spec::ContainerSpec& out) {
+Result<std::string> read_config(const Container& container) {
+  return TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read ",
+                 container.folder.path, "/config.json");
+}
+
+Result<> read_spec(const Container& container, spec::ContainerSpec& out) {
+  return parse_spec(container, TRY(read_config(container)), out);
+}
+
+Result<> parse_spec(const Container& container, std::string_view text, spec::ContainerSpec& out) {
   auto spec = spec::read_oci_config(text, container.state.bundle);
   if (!spec) return std::unexpected(std::move(spec).error());
   out = std::move(*spec);

@@ -35,8 +35,10 @@ Result<Container> open_for_change(Context& context, std::string_view id);
 // Looks again at what is true now; state and exit are read anew.
 Result<> refresh(Context& context, Container& container);
 
-// Reads the configuration as it was at create. `text` is that of config.json.
-Result<> read_spec(const Container& container, std::string_view text, spec::ContainerSpec& out);
+// The configuration as it was at create: its text, what that says, and both at once.
+Result<std::string> read_config(const Container& container);
+Result<> parse_spec(const Container& container, std::string_view text, spec::ContainerSpec& out);
+Result<> read_spec(const Container& container, spec::ContainerSpec& out);
 
 // Saves the state (the lock is held).
 Result<> save(const Container& container);

@@ -147,9 +147,8 @@ struct Exec {
 };
 
 Result<> make_plan(Context& context, Container& container, const ExecOptions& options, Exec& exec) {
-  auto text = TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read config.json");
   spec::ContainerSpec spec;
-  TRY(read_spec(container, text, spec));
+  TRY(read_spec(container, spec));
   auto process = TRY(chosen_process(container, spec, options));
   TRY(check_terminal(options, process.terminal));
   plan::Options plan_options;

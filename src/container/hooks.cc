@@ -19,16 +19,6 @@ namespace {
 constexpr std::size_t kOutputLimit = 4096;
 constexpr int kKillTimeoutMs = 5000;
 
-struct Pipe {
-  Fd read, write;
-};
-
-ErrnoOr<Pipe> make_pipe() {
-  int fds[2];
-  TRY(sys::call_void(SYS_pipe2, fds, O_CLOEXEC));
-  return Pipe{Fd(fds[0]), Fd(fds[1])};
-}
-
 std::vector<char*> pointers(const spec::Strings& strings) {
   std::vector<char*> out;
   out.reserve(strings.size() + 1);
@@ -57,8 +47,8 @@ ErrnoOr<RunningHook> spawn(const spec::Hook& hook, std::string_view state, const
   auto args = pointers(hook.args.empty() ? default_args : hook.args);
   auto env = pointers(hook.env);
   Fd input = TRY(make_input(state));
-  Pipe output = TRY(make_pipe());
-  Pipe report = TRY(make_pipe());
+  auto output = TRY(sys::pipe());
+  auto report = TRY(sys::pipe());
   Fd program;
   if (place.pidfd >= 0) {
     program = TRY(sys::openat(sys::kCwd, hook.path.c_str(), O_RDONLY));

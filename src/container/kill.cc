@@ -15,10 +15,6 @@ Error not_running(std::string_view id) {
   return wrong_state(ESRCH, "container not running").doing("container ", quoted(id));
 }
 
-bool signal_can_be_sent(Status status) {
-  return status == Status::kCreated || status == Status::kRunning || status == Status::kPaused;
-}
-
 }  // namespace
 
 // Takes no lock: it changes nothing of ours, a pidfd can't hit the wrong process, and it must work
@@ -26,7 +22,7 @@ bool signal_can_be_sent(Status status) {
 Result<> kill(Context& context, std::string_view id, int signal, bool all) {
   auto container = TRY(look_at(context, id));
   const auto& cgroups = container.state.cgroups;
-  if (!signal_can_be_sent(container.status)) {
+  if (!is_alive(container.status)) {
     // What init left behind, when it had no pid namespace of its own.
     bool left = signal == SIGKILL && !cgroups.empty() &&
                 !context.executor.processes(cgroups).value_or(std::vector<int>()).empty();
@@ -59,7 +55,7 @@ Result<> kill(Context& context, std::string_view id, int signal, bool all) {
 Result<Exit> stop(Context& context, std::string_view id, int signal, int grace_ms) {
   auto snapshot = TRY(query(context, id));
   auto status = snapshot.status;
-  if (!signal_can_be_sent(status)) return std::unexpected(not_running(id));
+  if (!is_alive(status)) return std::unexpected(not_running(id));
   // A frozen program can't end by itself.
   if (status == Status::kPaused) TRY(resume(context, id));
   // Nothing would come of it but the wait for the end of the grace period.

@@ -20,9 +20,7 @@ Snapshot snapshot_of(Container&& container) {
 
 Result<Container> look_at_living(Context& context, std::string_view id) {
   auto container = TRY(look_at(context, id));
-  if (container.status != Status::kStopped && container.status != Status::kCreating) {
-    return container;
-  }
+  if (is_alive(container.status)) return container;
   return std::unexpected(
       wrong_state(ESRCH, "container not running").doing("container ", quoted(id)));
 }
@@ -82,8 +80,7 @@ Result<plan::Stats> stats(Context& context, std::string_view id) {
 
 Result<std::string> config_text(Context& context, std::string_view id) {
   auto container = TRY(look_at(context, id));
-  return TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read ",
-                 container.folder.path, "/config.json");
+  return read_config(container);
 }
 
 }  // namespace caisson::container

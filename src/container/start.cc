@@ -32,10 +32,10 @@ Result<> check_startable(const Container& container) {
 // The hooks of the configuration as it was at create. Most configurations have none and need not be
 // parsed.
 Result<> run_poststart_hooks(const Container& container) {
-  auto text = TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read config.json");
+  auto text = TRY(read_config(container));
   if (text.find("\"poststart\"") == text.npos) return {};
   spec::ContainerSpec spec;
-  TRY(read_spec(container, text, spec));
+  TRY(parse_spec(container, text, spec));
   Snapshot snapshot{container.state, Status::kRunning, {}};
   auto output = TRY(HookOutput::open(spec.annotations));
   return run_hooks(spec.hooks.poststart, "poststart", state_json(snapshot, ""), output.place());

@@ -19,6 +19,10 @@ namespace caisson::container {
 enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
 // "creating", "created", "running", "paused", "stopped"
 std::string_view status_name(Status status);
+// Whether there are processes that a verb can act on: neither stopped nor still being made.
+constexpr bool is_alive(Status status) {
+  return status != Status::kStopped && status != Status::kCreating;
+}
 
 // How far the container came, as its commands noted it. What it *is* is computed (Status).
 enum class Progress {

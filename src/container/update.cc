@@ -22,10 +22,8 @@ Result<spec::Resources> resources_of(const Container& container) {
     return std::unexpected(
         Error(text.error()).doing("read ", container.folder.path, "/", kResourcesFile));
   }
-  auto config = TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read ",
-                        container.folder.path, "/config.json");
   spec::ContainerSpec spec;
-  TRY(read_spec(container, config, spec));
+  TRY(read_spec(container, spec));
   return spec.linux_part ? std::move(spec.linux_part->resources) : spec::Resources{};
 }
 
@@ -44,7 +42,7 @@ Result<spec::Resources> present_resources(Context& context, std::string_view id)
 
 Result<> update(Context& context, std::string_view id, const spec::Resources& change) {
   auto container = TRY(open_for_change(context, id));
-  if (container.status == Status::kStopped || container.status == Status::kCreating) {
+  if (!is_alive(container.status)) {
     return std::unexpected(
         wrong_state(ESRCH, "container not running").doing("container ", quoted(id)));
   }

@@ -15,9 +15,7 @@ namespace {
 
 Result<Container> look_at_running(Context& context, std::string_view id) {
   auto container = TRY(look_at(context, id));
-  if (container.status != Status::kStopped && container.status != Status::kCreating) {
-    return container;
-  }
+  if (is_alive(container.status)) return container;
   return std::unexpected(wrong_state(ESRCH, cat("container with id ", id, " is not running")));
 }
 

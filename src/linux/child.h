@@ -17,6 +17,7 @@
 #include "plan/executor.h"
 #include "plan/plan.h"
 #include "sys/event.h"
+#include "sys/socket.h"
 
 namespace caisson::linux {
 
@@ -103,7 +104,7 @@ struct JoinNamespace {
 // What the child joins may be made while it is on its way: then this message brings the
 // descriptors, in this order.
 struct JoinMessage {
-  static constexpr std::size_t kMaxDescriptors = 32;
+  static constexpr std::size_t kMaxDescriptors = sys::kMaxMessageFds;
   char word = 'J';
   std::uint8_t tasks = 0;               // `tasks` files of v1 hierarchies, to be joined at once
   std::uint8_t devices = 0;             // 0 or 1: the one that is joined last, see CgroupSet

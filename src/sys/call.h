@@ -40,6 +40,13 @@ ErrnoOr<Fd> call_fd(long number, Args... args) {
   return Fd(static_cast<int>(result));
 }
 
+// Whether the kernel has a call, tried with arguments that every kernel with it refuses, other than
+// by ENOSYS.
+template <typename... Args>
+bool has_call(long number, Args... args) {
+  return raw(number, args...) != -ENOSYS;
+}
+
 // Repeats a call while a signal interrupts it.
 template <typename... Args>
 ErrnoOr<long> call_retry(long number, Args... args) {

@@ -70,6 +70,15 @@ inline ErrnoOr<> fchmod(FdRef file, std::uint32_t mode) {
 inline ErrnoOr<> ftruncate(FdRef file, std::int64_t size) {
   return call_void(SYS_ftruncate, file.number(), size);
 }
+struct Pipe {
+  Fd read, write;
+};
+inline ErrnoOr<Pipe> pipe() {
+  int ends[2];
+  TRY(call_void(SYS_pipe2, ends, O_CLOEXEC));
+  return Pipe{Fd(ends[0]), Fd(ends[1])};
+}
+
 // Absolute. ENOENT when it was removed or lies outside of our root.
 ErrnoOr<std::string> getcwd();
 inline ErrnoOr<> fchdir(FdRef dir) { return call_void(SYS_fchdir, dir.number()); }

@@ -1,7 +1,9 @@
 #include "sys/process.h"
 
 #include <linux/capability.h>
+#include <spawn.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "sys/file.h"
 
@@ -44,6 +46,20 @@ ErrnoOr<std::string> stat_tail(int pid) {
 }
 
 }  // namespace
+
+ErrnoOr<int> spawn_program(std::vector<std::string> argv, FdRef out) {
+  std::vector<char*> words;
+  for (auto& word : argv) words.push_back(word.data());
+  words.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, out.number(), STDOUT_FILENO);
+  pid_t pid = 0;
+  int error = ::posix_spawnp(&pid, words[0], &actions, nullptr, words.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return std::unexpected(Errno{error});
+  return pid;
+}
 
 ErrnoOr<WaitStatus> wait_pidfd(FdRef pidfd, int options) {
   return wait_id(3 /* P_PIDFD */, pidfd.number(), options);

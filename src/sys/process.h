@@ -51,6 +51,10 @@ inline ErrnoOr<Forked> fork_with_pidfd(std::uint64_t flags = 0, int cgroup_fd = 
   return Forked{static_cast<int>(pid), pid == 0 ? Fd() : Fd(pidfd)};
 }
 
+// Runs a program, found in $PATH, to whose standard output `out` is given; its pid. ENOENT: there
+// is none.
+ErrnoOr<int> spawn_program(std::vector<std::string> argv, FdRef out);
+
 inline ErrnoOr<Fd> pidfd_open(int pid, unsigned flags = 0) {
   return call_fd(SYS_pidfd_open, pid, flags);
 }
@@ -92,6 +96,17 @@ ErrnoOr<std::string> boot_id();
 ErrnoOr<std::vector<std::uint32_t>> getgroups();
 // Whether the capability (CAP_SYS_ADMIN) is in effect for this thread.
 bool has_effective_capability(unsigned capability);
+// Nanoseconds of a clock of clock_gettime(2).
+inline ErrnoOr<std::int64_t> clock_ns(clockid_t clock) {
+  timespec time{};
+  TRY(call_void(SYS_clock_gettime, clock, &time));
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+// Whether seccomp(2) filters may answer with this action (SECCOMP_RET_ERRNO).
+inline bool has_seccomp_action(std::uint32_t action) {
+  constexpr unsigned kGetActionAvailable = 2;  // SECCOMP_GET_ACTION_AVAIL
+  return call_void(SYS_seccomp, kGetActionAvailable, 0, &action).has_value();
+}
 // The kernel's own description: release "6.1.0-9-amd64", machine "x86_64".
 inline utsname uname() {
   utsname name{};

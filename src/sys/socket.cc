@@ -8,8 +8,6 @@
 namespace caisson::sys {
 namespace {
 
-constexpr std::size_t kMaxFds = 16;
-
 ErrnoOr<sockaddr_un> address_of(std::string_view path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -74,8 +72,8 @@ ErrnoOr<Fd> connect_unix(const std::string& path, int type) {
 }
 
 ErrnoOr<> send_message(FdRef socket, std::string_view data, std::span<const int> fds) {
-  if (fds.size() > kMaxFds) return std::unexpected(Errno{EINVAL});
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFds)] = {};
+  if (fds.size() > kMaxMessageFds) return std::unexpected(Errno{EINVAL});
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxMessageFds)] = {};
   iovec part{const_cast<char*>(data.data()), data.size()};
   msghdr message{};
   message.msg_iov = &part;
@@ -94,7 +92,7 @@ ErrnoOr<> send_message(FdRef socket, std::string_view data, std::span<const int>
 }
 
 ErrnoOr<Message> receive_message(FdRef socket, std::size_t limit) {
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFds)] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxMessageFds)] = {};
   Message out;
   out.data.resize(limit);
   iovec part{out.data.data(), limit};

@@ -32,13 +32,15 @@ inline ErrnoOr<Fd> accept(FdRef listener, int flags = 0) {
   return call_fd(SYS_accept4, listener.number(), nullptr, nullptr, flags | SOCK_CLOEXEC);
 }
 
+// How many descriptors one message brings at most, of the kernel's 253.
+inline constexpr std::size_t kMaxMessageFds = 32;
 // One message with descriptors (SCM_RIGHTS). MSG_NOSIGNAL is added.
 ErrnoOr<> send_message(FdRef socket, std::string_view data, std::span<const int> fds = {});
 struct Message {
   std::string data;  // empty at end of file
   std::vector<Fd> fds;
 };
-// Receives one message of at most `limit` bytes and 16 descriptors, close-on-exec.
+// Receives one message of at most `limit` bytes and kMaxMessageFds descriptors, close-on-exec.
 ErrnoOr<Message> receive_message(FdRef socket, std::size_t limit = 65536);
 
 struct PeerCredentials {

@@ -10,6 +10,7 @@
 #include "cli/args.h"
 #include "cli/dialect.h"
 #include "cli/error_report.h"
+#include "cli/timeline.h"
 #include "plan/executor.h"
 
 namespace caisson::cli {
@@ -34,6 +35,7 @@ struct Context {
   bool systemd_cgroup = false;
   bool no_cgroups = false;
   bool debug = false;
+  ProgramStart start;    // for the timeline
   std::string timeline;  // empty: none; "-": bars to stderr; else a file for trace events
   Reporter reporter;
   ExecutorFactory make_executor = nullptr;

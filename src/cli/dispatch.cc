@@ -1,4 +1,6 @@
 // From the words of the command line to one command's function, and from its error to a status.
+#include <algorithm>
+
 #include "cli/args.h"
 #include "cli/command.h"
 #include "cli/dialect.h"
@@ -194,6 +196,10 @@ std::string Context::command_name() const {
 
 int dispatch(std::span<const std::string_view> words, ExecutorFactory make_executor) {
   Context context;
+  auto asks = [](std::string_view word) {
+    return word.starts_with("--timeline") || word == "--debug";
+  };
+  if (std::ranges::any_of(words, asks)) context.start = look_at_program_start();
   context.make_executor = make_executor;
   context.program = words.empty() ? "caisson" : std::string(base_name(words[0]));
   context.face = face_of(context.program);

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "base/clock.h"
 #include "library/state_root.h"
 #include "sys/tty.h"
 
@@ -28,7 +29,9 @@ Result<Session> Session::open(const Context& context, bool make_root) {
   session.executor_ = context.make_executor();
   bool traced = context.reporter.debug && context.face == Face::kEngine;
   if (traced) session.trace_ = &context.reporter;
-  if (traced || !context.timeline.empty()) session.timeline_ = std::make_unique<TimelineRecorder>();
+  if (traced || !context.timeline.empty()) {
+    session.timeline_ = std::make_unique<TimelineRecorder>(context.start, monotonic_ns());
+  }
   session.containers_ = std::unique_ptr<container::Context>(new container::Context{
       .executor = *session.executor_,
       .root = context.root,
@@ -53,15 +56,16 @@ Result<Session> Session::open(const Context& context, bool make_root) {
 
 void Session::show_timeline() {
   if (timeline_ == nullptr) return;
+  const std::int64_t end_ns = monotonic_ns();
   if (trace_ != nullptr) {
-    const std::string bars = timeline_->bars();
+    const std::string bars = timeline_->bars(end_ns);
     for (auto line : split(bars, '\n')) {
       if (!trim(line).empty()) trace_->trace(trim(line));
     }
   }
   if (timeline_target_.empty()) return;
   if (timeline_target_ == "-") {
-    (void)sys::write_all(FdRef(STDERR_FILENO), timeline_->bars());
+    (void)sys::write_all(FdRef(STDERR_FILENO), timeline_->bars(end_ns));
   } else if (auto written = sys::write_atomically(sys::kCwd, timeline_target_.c_str(),
                                                   timeline_->trace_events(), 0644);
              !written) {

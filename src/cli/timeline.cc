@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "cli/table.h"
 #include "formats/json.h"
+#include "sys/file.h"
+#include "sys/process.h"
 
 namespace caisson::cli {
 namespace {
@@ -27,7 +29,33 @@ std::string microseconds(std::int64_t ns) {
 
 }  // namespace
 
-TimelineRecorder::TimelineRecorder() : begin_ns_(monotonic_ns()) { steps_.reserve(64); }
+ProgramStart look_at_program_start() {
+  constexpr std::int64_t kTickNs = 10'000'000;  // of /proc/PID/stat: USER_HZ is 100
+  ProgramStart start;
+  start.main_ns = start.begin_ns = monotonic_ns();
+  auto run = sys::clock_ns(CLOCK_THREAD_CPUTIME_ID);
+  auto since_boot = sys::clock_ns(CLOCK_BOOTTIME);
+  auto ticks = sys::process_start_time(sys::getpid());
+  if (!run || !since_boot || !ticks) return start;
+  // "RUN DELAY SLICES"; the first is not up to date.
+  auto text = sys::read_file(sys::kCwd, "/proc/self/schedstat").value_or(std::string());
+  auto fields = split(text, ' ');
+  auto delay = fields.size() > 1 ? parse_number<std::int64_t>(fields[1]) : std::nullopt;
+  std::int64_t before = *run + delay.value_or(0);
+  std::int64_t age = *since_boot - static_cast<std::int64_t>(*ticks) * kTickNs;
+  if (age - before <= 2 * kTickNs) start.begin_ns -= before;
+  return start;
+}
+
+TimelineRecorder::TimelineRecorder(const ProgramStart& start, std::int64_t now_ns)
+    : begin_ns_(start.main_ns != 0 ? start.begin_ns : now_ns) {
+  steps_.reserve(64);
+  if (start.main_ns == 0) return;
+  if (start.begin_ns != start.main_ns) {
+    step("parent", "before-main", start.begin_ns, start.main_ns);
+  }
+  step("parent", "command", start.main_ns, now_ns);
+}
 
 void TimelineRecorder::step(std::string_view track, std::string_view name, std::int64_t begin_ns,
                             std::int64_t end_ns) {
@@ -40,12 +68,21 @@ std::vector<TimelineRecorder::Step> TimelineRecorder::sorted() const {
   return steps;
 }
 
-std::string TimelineRecorder::bars() const {
+// Steps of several tracks, and steps within steps, count once.
+std::int64_t TimelineRecorder::covered_ns() const {
+  std::int64_t covered = 0, until = begin_ns_;
+  for (const auto& step : sorted()) {
+    if (step.end_ns <= until) continue;
+    covered += step.end_ns - std::max(step.begin_ns, until);
+    until = step.end_ns;
+  }
+  return covered;
+}
+
+std::string TimelineRecorder::bars(std::int64_t end_ns) const {
   std::vector<Step> steps = sorted();
-  if (steps.empty()) return "timeline: no step was recorded\n";
-  std::int64_t origin = std::min(begin_ns_, steps.front().begin_ns);
-  std::int64_t end = std::ranges::max(steps, {}, &Step::end_ns).end_ns;
-  std::int64_t whole = std::max<std::int64_t>(end - origin, 1);
+  std::int64_t origin = begin_ns_;
+  std::int64_t whole = std::max<std::int64_t>(end_ns - origin, 1);
   Table table({"TRACK", "STEP", "BEGIN", "TOOK", "ms"});
   for (const auto& step : steps) {
     auto left = (step.begin_ns - origin) * kBarWidth / whole;
@@ -55,7 +92,8 @@ std::string TimelineRecorder::bars() const {
     table.add({step.track, step.name, milliseconds(step.begin_ns - origin),
                milliseconds(step.end_ns - step.begin_ns), std::move(bar)});
   }
-  return cat("timeline: ", milliseconds(whole), " ms\n", table.text());
+  return cat("timeline: ", milliseconds(whole), " ms\n", table.text(),
+             "within steps: ", covered_ns() * 100 / whole, " %\n");
 }
 
 std::string TimelineRecorder::trace_events() const {

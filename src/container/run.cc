@@ -11,6 +11,7 @@ namespace {
 // What follows the end of a program in the foreground. Another command may be removing the
 // container.
 void finish(Context& context, Container& container, Exit& exit, bool remove) {
+  plan::TimedStep timed(context.timeline, "clean-up");
   bool well = exit.code == 0 && exit.signal == 0;
   exit.oom = !well && context.executor.oom_kills(container.state.cgroups) > 0;
   // A kept container keeps its cgroup too: engines read its figures after the end.
@@ -42,8 +43,11 @@ Result<RunResult> run_in_foreground(Context& context, const RunOptions& options)
   RunResult result{container.state.init.pid, {}, {}};
   plan::ProcessHandle init{container.state.init.pid, container.state.init.start_time,
                            std::move(container.init)};
-  result.exit = TRY(wait_in_foreground(init, *start.signals, start.console_receiver,
-                                       options.create.stdio, start.notify));
+  {
+    plan::TimedStep timed(context.timeline, "program");
+    result.exit = TRY(wait_in_foreground(init, *start.signals, start.console_receiver,
+                                         options.create.stdio, start.notify));
+  }
   finish(context, container, result.exit, options.remove_on_exit);
   return result;
 }

@@ -174,6 +174,7 @@ Result<int> start_daemon(Context& context, const DaemonMain& main, int keep_fds)
 
 Result<RunResult> run_supervised(Context& context, const RunOptions& options) {
   auto begin = realtime_ns();
+  plan::TimedStep timed(context.timeline, "supervisor");
   auto pid = start_daemon(
       context, [&](Context& inner) { return run_in_daemon(inner, options); },
       options.create.preserve_fds);

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "plan/host_facts.h"
@@ -74,6 +75,23 @@ class Timeline {
   // `track` is "parent", "child" or "launcher"; times are CLOCK_MONOTONIC nanoseconds.
   virtual void step(std::string_view track, std::string_view name, std::int64_t begin_ns,
                     std::int64_t end_ns) = 0;
+};
+
+// A step of the caller's own, from here to the end of the scope.
+class TimedStep {
+ public:
+  TimedStep(Timeline* timeline, std::string_view name)
+      : timeline_(timeline), name_(name), begin_ns_(timeline == nullptr ? 0 : monotonic_ns()) {}
+  ~TimedStep() {
+    if (timeline_ != nullptr) timeline_->step("parent", name_, begin_ns_, monotonic_ns());
+  }
+  TimedStep(const TimedStep&) = delete;
+  TimedStep& operator=(const TimedStep&) = delete;
+
+ private:
+  Timeline* timeline_;
+  std::string_view name_;
+  std::int64_t begin_ns_;
 };
 
 // Descriptors of the new process; -1 means: the caller's own of that number.

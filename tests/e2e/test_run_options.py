@@ -5,8 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+import unittest
 
 import harness
+from harness import CAISSON
 
 MEMORY_HOG = "b = bytearray(64 << 20)\nfor i in range(0, len(b), 4096): b[i] = 1\nprint('survived')\n"
 
@@ -229,6 +232,51 @@ class RunOptions(harness.TestCase):
         events = trace if isinstance(trace, list) else trace["traceEvents"]
         self.assertGreater(len(events), 10)
         self.assertTrue(all(event["ph"] == "X" and event["dur"] >= 0 for event in events if event["ph"] != "M"), events)
+
+    def timed_from_outside(self, argv):
+        """(milliseconds on the wall, milliseconds within steps, steps) of a run that writes its timeline."""
+        path = os.path.join(self.dir, "trace.json")
+        begin = time.monotonic()
+        pid = os.posix_spawn(argv[0], argv, os.environ)
+        _, status = os.waitpid(pid, 0)
+        wall = (time.monotonic() - begin) * 1e3
+        self.assertEqual(status, 0)
+        with open(path, encoding="utf-8") as file:
+            steps = [event for event in json.load(file)["traceEvents"] if event["ph"] == "X"]
+        covered, until = 0, 0
+        for step in sorted(steps, key=lambda step: step["ts"]):
+            end = step["ts"] + step["dur"]
+            covered += max(end - max(step["ts"], until), 0)
+            until = max(until, end)
+        return wall, covered / 1e3, {step["name"] for step in steps}
+
+    def check_timeline_covers(self, argv):
+        """At least 95 % of what a clock outside sees, the kernel's end of the process included, which nobody can
+        time from inside: the best of some tries, as the machine may have other things to do in between."""
+        tries = []
+        for _ in range(20):
+            wall, covered, steps = self.timed_from_outside(argv)
+            self.assertLessEqual(covered, wall + 11, "more than there was: one tick may be mistaken")
+            self.assertLessEqual({"before-main", "command", "program", "clean-up"}, steps)
+            tries.append((round(covered / wall, 3), wall, covered))
+            if covered >= 0.95 * wall:
+                return
+        self.fail(f"the steps leave too much out: {sorted(tries)}")
+
+    @unittest.skipIf(harness.SANITIZED, "the sanitizer's own end of a process takes longer than a start")
+    def test_timeline_accounts_for_the_time_from_exec_to_exit(self):
+        trace = f"--timeline={os.path.join(self.dir, 'trace.json')}"
+        self.check_timeline_covers([CAISSON, "--root", self.state, "run", trace, "--", "sleep", "0.02"])
+
+    def test_timeline_of_a_process_that_was_another_program_begins_at_main(self):
+        """The shell's life before it became caisson is no part of it."""
+        path = os.path.join(self.dir, "trace.json")
+        script = 'sleep 0.2; exec "$0" --root "$1" run --timeline="$2" -- true'
+        self.assert_ok(harness.run(["sh", "-c", script, CAISSON, self.state, path]))
+        with open(path, encoding="utf-8") as file:
+            names = {event["name"] for event in json.load(file)["traceEvents"]}
+        self.assertIn("command", names)
+        self.assertNotIn("before-main", names)
 
     # Words.
 

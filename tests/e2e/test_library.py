@@ -4,6 +4,7 @@
 import ctypes
 import os
 import re
+import shutil
 import signal
 import subprocess
 import unittest
@@ -128,6 +129,26 @@ class Interface(unittest.TestCase):
         self.assertLessEqual(needed - sanitizers, {"libstdc++.so.6", "libm.so.6", "libc.so.6",
                                                    "libgcc_s.so.1", "ld-linux-x86-64.so.2"})
         self.assertRegex(done.stdout, r"\(SONAME\).*\[libcaisson\.so\.0\]")
+
+
+class Installed(harness.TestCase):
+    @unittest.skipUnless(shutil.which("cmake") and shutil.which("pkg-config"), "needs cmake and pkg-config")
+    def test_is_found_by_pkg_config_wherever_it_was_installed(self):
+        place = os.path.join(self.dir, "place")
+        self.assert_ok(harness.run(["cmake", "--install", BUILD, "--prefix", place]))
+        folders = [folder for folder, _, files in os.walk(place) if "caisson.pc" in files]
+        self.assertEqual(len(folders), 1)
+        environment = {**os.environ, "PKG_CONFIG_PATH": folders[0]}
+        flags = harness.run(["pkg-config", "--cflags", "--libs", "caisson"], env=environment).out.split()
+        source, program = (os.path.join(self.dir, name) for name in ("features.c", "features"))
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("#include <caisson/caisson.h>\n#include <stdio.h>\n"
+                       "int main(void) { char *json; return caisson_features(&json, NULL) || puts(json) < 0; }\n")
+        self.assert_ok(harness.run(["gcc", *SANITIZE, source, "-o", program, *flags]))
+        library = os.path.dirname(folders[0])
+        done = harness.run([program], env={**os.environ, "LD_LIBRARY_PATH": library, "ASAN_OPTIONS": "detect_leaks=0"})
+        self.assert_ok(done)
+        self.assertEqual(done.out, self.oci("features").out)
 
 
 class CreateOptions(ctypes.Structure):

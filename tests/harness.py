@@ -101,9 +101,9 @@ def children():
     return found
 
 
-def stored_state(folder):
-    """The last state in the journal of a container's folder."""
-    with open(os.path.join(folder, "journal"), encoding="utf-8") as file:
+def stored_state(journal):
+    """The last state in the journal of a container."""
+    with open(journal, encoding="utf-8") as file:
         return json.loads([line for line in file if line.startswith("state ")][-1][len("state "):])
 
 

@@ -19,10 +19,8 @@ Fd open_fifo(FdRef dir, const char* name) {
 // In the new supervisor, while the command that started it holds the lock.
 Result<DaemonStart> take_over(Context&, const Folder& old_folder, State state) {
   Watched watched;
-  watched.folder.id = old_folder.id;
-  watched.folder.path = old_folder.path;
-  watched.folder.dir = TRY_CTX(sys::dup_cloexec(old_folder.dir), "duplicate a descriptor");
-  FdRef dir = watched.folder.dir;
+  watched.folder = TRY_CTX(copy(old_folder), "duplicate a descriptor");
+  Fd dir = TRY(make_folder(old_folder));
   watched.init = state.init;
   auto init = find_process(state.init, state.boot_id);
   // It ended just now: a pidfd of the zombie tells as much.

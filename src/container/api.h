@@ -37,7 +37,7 @@ using Strings = std::vector<std::string>;
 
 struct Context {
   plan::Executor& executor;
-  std::string root;  // absolute path of the directory that holds a folder per container
+  std::string root;  // absolute path of the directory that holds what is kept of containers
   bool rootless = false;
   plan::Timeline* timeline = nullptr;
   // Receives what is worth saying and is no error: notices of the plan, failed poststop hooks.
@@ -60,7 +60,7 @@ struct Context {
 Result<> check_id(std::string_view id);
 // A name nobody uses: 12 hexadecimal digits.
 std::string random_id();
-// Absolute path of the container's folder.
+// Absolute path of the container's folder, which is there when something is in it.
 std::string folder_path(const Context& context, std::string_view id);
 
 // --- create, start, run
@@ -69,7 +69,7 @@ struct CreateOptions {
   std::string id;
   std::string bundle;  // absolute path as shown by `state`; empty without a bundle
   const spec::ContainerSpec* spec = nullptr;
-  // Kept verbatim as config.json in the folder; later commands read this copy only. For specs that
+  // Kept verbatim in the journal; later commands read this copy only. For specs that
   // come from a command line: spec::write_oci_config() of it.
   std::string_view config_text;
   std::string pid_file;        // path; written by rename, decimal, no newline
@@ -166,7 +166,7 @@ struct WatchOptions {
 // Reports until the container ends, or one of the functions fails.
 Result<> watch(Context& context, std::string_view id, const WatchOptions& options);
 
-// The verbatim config.json of the container.
+// The configuration of the container, verbatim.
 Result<std::string> config_text(Context& context, std::string_view id);
 
 // Waits for the end; -1: no bound, ETIMEDOUT after it. The Exit may be one that is lost. `pidfd` of

@@ -12,7 +12,7 @@ namespace {
 
 // An init that waits runs our launcher from an anonymous file; a program that runs does not.
 bool still_waits(const Container& container) {
-  if (!sys::faccessat(container.folder.dir, "start", F_OK)) return false;
+  if (!has_start_socket(container.folder)) return false;
   auto program = sys::readlink(sys::kCwd, cat("/proc/", container.state.init.pid, "/exe").c_str());
   return program && program->starts_with("/memfd:");
 }
@@ -36,7 +36,7 @@ Result<Status> living_status(Context& context, const Container& container) {
 }
 
 Result<> examine(Context& context, Container& container) {
-  container.state = TRY(load_state(container.folder, container.lock));
+  container.state = TRY(load_state(container.folder, container.lock, &container.config));
   auto init = find_process(container.state.init, container.state.boot_id);
   container.init = init ? std::move(*init) : Fd();
   container.exit = TRY(load_exit(container.folder));
@@ -62,7 +62,7 @@ Result<> repair(Context& context, Container& container) {
   if (can_be_adopted(context, container)) {
     TRY(adopt(context, container));
     // Adopting may end in a removal (a container that removes itself).
-    if (!container.folder.dir.valid())
+    if (!container.folder.entry.valid())
       return std::unexpected(missing_container(container.folder.id));
     TRY(examine(context, container));
   }
@@ -97,17 +97,8 @@ bool is_orphaned(const Container& container) {
 
 Result<> refresh(Context& context, Container& container) { return examine(context, container); }
 
-Result<std::string> read_config(const Container& container) {
-  return TRY_CTX(sys::read_file(container.folder.dir, "config.json"), "read ",
-                 container.folder.path, "/config.json");
-}
-
 Result<> read_spec(const Container& container, spec::ContainerSpec& out) {
-  return parse_spec(container, TRY(read_config(container)), out);
-}
-
-Result<> parse_spec(const Container& container, std::string_view text, spec::ContainerSpec& out) {
-  auto spec = spec::read_oci_config(text, container.state.bundle);
+  auto spec = spec::read_oci_config(container.config, container.state.bundle);
   if (!spec) return std::unexpected(std::move(spec).error());
   out = std::move(*spec);
   return {};

@@ -21,6 +21,7 @@ struct Container {
 
   Folder folder;
   State state;
+  std::string config;  // the configuration as it was at create, verbatim
   Status status = Status::kStopped;
   Fd init;  // pidfd while init lives
   std::optional<Exit> exit;
@@ -35,9 +36,7 @@ Result<Container> open_for_change(Context& context, std::string_view id);
 // Looks again at what is true now; state and exit are read anew.
 Result<> refresh(Context& context, Container& container);
 
-// The configuration as it was at create: its text, what that says, and both at once.
-Result<std::string> read_config(const Container& container);
-Result<> parse_spec(const Container& container, std::string_view text, spec::ContainerSpec& out);
+// Parses the configuration.
 Result<> read_spec(const Container& container, spec::ContainerSpec& out);
 
 // Saves the state (the lock is held).

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "formats/json.h"
+#include "sys/file.h"
 #include "sys/process.h"
 #include "sys/socket.h"
 
@@ -95,8 +96,14 @@ Result<Exit> parse_exit_answer(std::string_view text) {
   return std::unexpected(Error::invalid("the supervisor's answer holds no exit"));
 }
 
+bool has_control(const Folder& folder) {
+  return sys::faccessat(sys::kCwd, cat(folder.path, "/", kControlSocket).c_str(), F_OK).has_value();
+}
+
 std::optional<Fd> connect_control(const Folder& folder) {
-  auto socket = sys::connect_unix(folder.dir, kControlSocket);
+  auto dir = sys::openat(sys::kCwd, folder.path.c_str(), O_PATH | O_DIRECTORY);
+  if (!dir) return std::nullopt;
+  auto socket = sys::connect_unix(*dir, kControlSocket);
   if (!socket) return std::nullopt;
   return std::move(*socket);
 }

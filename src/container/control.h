@@ -34,6 +34,7 @@ std::string error_answer(std::string_view why);
 Result<Exit> parse_exit_answer(std::string_view text);
 
 // The connected socket; nothing when no supervisor listens.
+bool has_control(const Folder& folder);
 std::optional<Fd> connect_control(const Folder& folder);
 // Sends and returns the answer's text; an answer with "error" is an Error, as is none in
 // `timeout_ms`.

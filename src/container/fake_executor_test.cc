@@ -123,7 +123,8 @@ Result<plan::CreateResult> FakeExecutor::create(plan::CreateRequest& request) {
   Fd listener;
   Pty pty;
   if (request.plan->process.terminal) pty = TRY(make_pty());
-  if (request.wait_for_start) listener = TRY(sys::listen_unix(FdRef(request.state_dir), "start"));
+  if (request.wait_for_start)
+    listener = TRY(sys::listen_unix(FdRef(request.state_dir), request.start_socket.c_str()));
   Child child{&request.plan->process, request.stdio,     go_read.number(),
               report_write.number(),  listener.number(), pty.slave.number()};
   int pid = ::fork();
@@ -156,8 +157,8 @@ Result<plan::CreateResult> FakeExecutor::create(plan::CreateRequest& request) {
 
 Result<> FakeExecutor::start(const plan::StartRequest& request) {
   FdRef state_dir(request.state_dir);
-  Fd connection = TRY(sys::connect_unix(state_dir, "start"));
-  TRY(sys::unlinkat(state_dir, "start"));
+  Fd connection = TRY(sys::connect_unix(state_dir, request.start_socket.c_str()));
+  TRY(sys::unlinkat(state_dir, request.start_socket.c_str()));
   (void)TRY(sys::wait_readable(connection, 5000));
   return {};
 }

@@ -34,15 +34,14 @@ class Forwarder {
     auto fate = signal_fate(process_.pid, signal);
     if (fate == SignalFate::kDropped) return end_by(signal);
     (void)sys::pidfd_send_signal(process_.pidfd, signal);
-    if (fate != SignalFate::kHandled || signal_fate(process_.pid, signal) == SignalFate::kPending) {
-      hold(signal);
-    }
+    if (fate == SignalFate::kHandled) fate = signal_fate(process_.pid, signal);
+    hold(signal, fate);
   }
   // The kernel passes this one on, now or in a moment.
   void was_sent(int signal) {
     auto fate = signal_fate(process_.pid, signal);
     if (fate == SignalFate::kDropped) return end_by(signal);
-    if (fate != SignalFate::kHandled) hold(signal);
+    hold(signal, fate);
   }
   // Milliseconds until look_again() has something to see; -1 for never.
   int pause_ms() const { return held_back_ != 0 ? kHeldBackPauseMs : -1; }
@@ -51,9 +50,12 @@ class Forwarder {
   void look_again() {
     if (held_back_ == 0) return;
     auto fate = signal_fate(process_.pid, held_back_);
-    if (fate == SignalFate::kPending && !deadline_.passed()) return;
+    bool waits = fate == SignalFate::kPending || fate == SignalFate::kAwaited;
+    if (waits && !deadline_.passed()) return;
     int signal = std::exchange(held_back_, 0);
-    if (fate == SignalFate::kDropped) end_by(signal);
+    // Once handled, a program may well put the default back before it ends.
+    bool handled = stack_ != 0 && stack() == stack_;
+    if (fate == SignalFate::kDropped && !handled) end_by(signal);
   }
   Exit collect() const {
     Exit exit = collect_exit(process_.pidfd, process_.pid);
@@ -66,14 +68,18 @@ class Forwarder {
     (void)sys::pidfd_send_signal(process_.pidfd, SIGKILL);
     if (ended_by_ == 0) ended_by_ = signal;
   }
-  void hold(int signal) {
+  void hold(int signal, SignalFate fate) {
+    if (fate == SignalFate::kHandled || fate == SignalFate::kDropped) return;
     held_back_ = signal;
     deadline_ = Deadline::in_ms(kHeldBackLimitMs);
+    stack_ = fate == SignalFate::kAwaited ? stack() : 0;
   }
+  std::uint64_t stack() const { return sys::process_stack(process_.pid).value_or(0); }
 
   const plan::ProcessHandle& process_;
   int ended_by_ = 0;
   int held_back_ = 0;
+  std::uint64_t stack_ = 0;  // of the program that has a handler for it
   Deadline deadline_ = Deadline::in_ms(0);
 };
 

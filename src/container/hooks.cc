@@ -183,11 +183,11 @@ std::uint64_t own_namespaces(const plan::NamespacePlan& plan) {
   return flags;
 }
 
-void run_poststop_hooks(const Context& context, const Folder& folder, std::string_view state) {
-  auto config = sys::read_file(folder.dir, "config.json");
+void run_poststop_hooks(const Context& context, const Container& container,
+                        std::string_view state) {
   // Most configurations have none and need not be parsed.
-  if (!config || config->find("\"poststop\"") == config->npos) return;
-  auto spec = spec::read_oci_config(*config, folder.path);
+  if (container.config.find("\"poststop\"") == std::string::npos) return;
+  auto spec = spec::read_oci_config(container.config, container.state.bundle);
   if (!spec) {
     if (context.warn) context.warn(cat("poststop hooks not run: ", spec.error().message()));
     return;

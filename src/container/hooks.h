@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "container/api.h"
+#include "container/container.h"
 #include "container/store.h"
 #include "plan/executor.h"
 #include "spec/container_spec.h"
@@ -42,7 +43,7 @@ Result<> run_hooks(const std::vector<spec::Hook>& hooks, std::string_view phase,
 // The namespaces of a plan that differ from the caller's, as CLONE_NEW* flags for HookPlace.
 std::uint64_t own_namespaces(const plan::NamespacePlan& plan);
 
-// The poststop hooks of the configuration kept in `folder`. Failures are warnings.
-void run_poststop_hooks(const Context& context, const Folder& folder, std::string_view state);
+// The poststop hooks of the configuration. Failures are warnings.
+void run_poststop_hooks(const Context& context, const Container& container, std::string_view state);
 
 }  // namespace caisson::container

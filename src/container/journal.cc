@@ -7,6 +7,7 @@
 namespace caisson::container {
 namespace {
 
+constexpr std::string_view kConfig = "config ";
 constexpr std::string_view kState = "state";
 constexpr std::string_view kUndone = "undone";
 constexpr std::string_view kRemoved = "removed";
@@ -65,10 +66,28 @@ std::optional<plan::Undo> parse_line(std::string_view line) {
   return std::nullopt;
 }
 
-// In one write(2). `text` begins with an empty line, which separates it from a torn one before.
+// Takes the first record off. False: there is none.
+bool take_config(std::string_view& text, std::string& config) {
+  if (!text.starts_with(kConfig)) return false;
+  auto end = text.find('\n');
+  auto size = parse_number<std::size_t>(text.substr(kConfig.size(), end - kConfig.size()));
+  if (end == text.npos || !size || *size > text.size() - end - 1) return false;
+  config = text.substr(end + 1, *size);
+  text.remove_prefix(end + 1 + *size);
+  return true;
+}
+
+// In one write(2).
+ErrnoOr<> write_whole(FdRef file, std::string_view text) {
+  if (TRY(sys::write(file, text.data(), text.size())) != text.size()) {
+    return std::unexpected(Errno{ENOSPC});
+  }
+  return {};
+}
+
+// `text` begins with an empty line, which separates it from a torn one before.
 Result<> append(FdRef file, std::string_view text) {
-  std::size_t done = TRY_CTX(sys::write(file, text.data(), text.size()), "write the journal");
-  if (done != text.size()) return std::unexpected(Error(Errno{ENOSPC}).doing("write the journal"));
+  TRY_CTX(write_whole(file, text), "write the journal");
   return {};
 }
 
@@ -80,6 +99,10 @@ Result<> Journal::record(const std::vector<plan::Undo>& undos) {
   return append(file_, text);
 }
 
+ErrnoOr<> record_config(FdRef file, std::string_view config) {
+  return write_whole(file, cat(kConfig, config.size(), "\n", config, "\n"));
+}
+
 Result<> record_state(FdRef file, const State& state) {
   return append(file, cat("\n", kState, " ", to_json(state)));
 }
@@ -88,6 +111,8 @@ Result<> record_removal(FdRef file) { return append(file, cat("\n", kRemoved, "\
 
 JournalContent parse_journal(std::string_view text) {
   JournalContent content;
+  content.foreign = !take_config(text, content.config);
+  if (content.foreign) return content;
   std::string_view state;
   for (auto end = text.find('\n'); end != text.npos; end = text.find('\n')) {
     std::string_view line = text.substr(0, end);

@@ -19,6 +19,7 @@ class JournalTest : public ::testing::Test {
                                     O_RDWR | O_APPEND | O_CREAT, 0600));
   Journal journal_{file_};
 
+  void SetUp() override { ASSERT_TRUE(record_config(file_, "{\nundone\n}")); }
   void append(std::string_view bytes) { ASSERT_TRUE(sys::write_all(file_, bytes)); }
 };
 
@@ -32,7 +33,20 @@ TEST_F(JournalTest, KeepsTheOrderAndOddNames) {
   EXPECT_THAT(read->undos, ElementsAre(first, second, third));
 }
 
-TEST_F(JournalTest, BeginsEmpty) { EXPECT_TRUE(read_journal(file_)->undos.empty()); }
+TEST_F(JournalTest, BeginsWithTheConfiguration) {
+  auto read = read_journal(file_);
+  EXPECT_EQ(read->config, "{\nundone\n}");
+  EXPECT_TRUE(read->undos.empty());
+  EXPECT_FALSE(read->foreign);
+}
+
+TEST_F(JournalTest, AnythingElseIsNoJournal) {
+  for (auto text :
+       {"", "{}", "config", "config 3\n{}", "config x\n{}\n", "config 1", "\nundone\n"}) {
+    EXPECT_TRUE(parse_journal(text).foreign) << text;
+  }
+  EXPECT_FALSE(parse_journal("config 2\n{}").foreign);
+}
 
 TEST_F(JournalTest, LeavesOutWhatAKillToreApart) {
   append("\nunlink /a\nremove-cgroup /sys/fs/cg");

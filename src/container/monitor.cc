@@ -178,11 +178,9 @@ void Monitor::publish_exit() {
 // What follows the end, under the lock. False: later, another command is at work.
 bool Monitor::try_to_finish() {
   Container container;
-  container.folder.id = watched_.folder.id;
-  container.folder.path = watched_.folder.path;
-  auto dir = sys::dup_cloexec(watched_.folder.dir);
-  if (!dir) return false;
-  container.folder.dir = std::move(*dir);
+  auto folder = copy(watched_.folder);
+  if (!folder) return false;
+  container.folder = std::move(*folder);
   auto lock = try_lock_folder(context_, container.folder);
   if (!lock) return true;  // removed meanwhile
   if (!lock->held()) return false;

@@ -34,6 +34,11 @@ void wait_for_barrier(FdRef manager) {
 
 }  // namespace
 
+bool has_notify_directory(const Folder& folder) {
+  std::string path = cat(folder.path, "/", kNotifyDirectory);
+  return sys::faccessat(sys::kCwd, path.c_str(), F_OK).has_value();
+}
+
 Result<NotifyProxy> NotifyProxy::open(FdRef dir, std::string manager) {
   Fd inside = TRY_CTX(sys::openat(dir, kNotifyDirectory, O_RDONLY | O_DIRECTORY),
                       "open the directory for notifications");

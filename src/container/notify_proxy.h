@@ -6,11 +6,13 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "container/store.h"
 
 namespace caisson::container {
 
 // Of the directory in the container's folder that is mounted on /run/notify.
 inline constexpr const char* kNotifyDirectory = "notify";
+bool has_notify_directory(const Folder& folder);
 
 class NotifyProxy {
  public:

@@ -120,8 +120,8 @@ SignalFate signal_fate(int pid, int signal) {
     if (name == "SigPnd" || name == "ShdPnd") pending |= has;
   }
   if (!init) return SignalFate::kHandled;
+  if (handled) return pending ? SignalFate::kAwaited : SignalFate::kHandled;
   if (pending) return SignalFate::kPending;
-  if (handled) return SignalFate::kHandled;
   return blocked ? SignalFate::kBlocked : SignalFate::kDropped;
 }
 

@@ -30,9 +30,9 @@ enum class SignalFate {
   kDropped,  // left at its default
   kBlocked,  // held back, and none is there: not sent yet, or picked up by sigwait(3) or
              // signalfd(2)
-  // There and not taken yet. What then counts is what the program does with it at that moment: it
-  // may have held the signal back, or be in the middle of an execve(2) that takes its handler away.
-  kPending,
+  kPending,  // held back and waiting: dropped or taken later
+  // There for a handler that has not run yet, or never will when an execve(2) takes it away.
+  kAwaited,
 };
 SignalFate signal_fate(int pid, int signal);
 

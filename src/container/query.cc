@@ -43,7 +43,7 @@ Result<std::vector<ListEntry>> list(Context& context) {
     auto snapshot = query(context, name);
     if (snapshot) {
       entries.push_back({std::move(name), std::move(*snapshot), {}});
-    } else if (snapshot.error().code() != "container.missing" && !snapshot.error().is(ENOTDIR)) {
+    } else if (snapshot.error().code() != "container.missing") {
       entries.push_back({std::move(name), std::nullopt, snapshot.error().message()});
     }
   }
@@ -79,8 +79,7 @@ Result<plan::Stats> stats(Context& context, std::string_view id) {
 }
 
 Result<std::string> config_text(Context& context, std::string_view id) {
-  auto container = TRY(look_at(context, id));
-  return read_config(container);
+  return std::move(TRY(look_at(context, id)).config);
 }
 
 }  // namespace caisson::container

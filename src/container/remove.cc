@@ -28,7 +28,7 @@ Result<> check_removable(const Container& container, bool force) {
 // killed. A command in the foreground has no control socket: it finds out by itself.
 Result<> release_supervisor(const Container& container) {
   auto supervisor = find_process(container.state.supervisor, container.state.boot_id);
-  if (!supervisor || !sys::faccessat(container.folder.dir, kControlSocket, 0)) return {};
+  if (!supervisor || !has_control(container.folder)) return {};
   if (auto control = connect_control(container.folder)) {
     ControlRequest request;
     request.op = ControlRequest::Op::kRelease;

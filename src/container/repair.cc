@@ -26,7 +26,7 @@ Result<> discard(Context& context, Container& container) {
   fault_point(context, "delete", "poststop");
   if (container.state.hooks_begun || container.state.progress != Progress::kCreating) {
     Snapshot snapshot{container.state, Status::kStopped, container.exit};
-    run_poststop_hooks(context, container.folder, state_json(snapshot, ""));
+    run_poststop_hooks(context, container, state_json(snapshot, ""));
   }
   fault_point(context, "delete", "folder");
   TRY(remove_folder(container.folder, container.lock));

@@ -32,10 +32,9 @@ Result<> check_startable(const Container& container) {
 // The hooks of the configuration as it was at create. Most configurations have none and need not be
 // parsed.
 Result<> run_poststart_hooks(const Container& container) {
-  auto text = TRY(read_config(container));
-  if (text.find("\"poststart\"") == text.npos) return {};
+  if (container.config.find("\"poststart\"") == std::string::npos) return {};
   spec::ContainerSpec spec;
-  TRY(parse_spec(container, text, spec));
+  TRY(read_spec(container, spec));
   Snapshot snapshot{container.state, Status::kRunning, {}};
   auto output = TRY(HookOutput::open(spec.annotations));
   return run_hooks(spec.hooks.poststart, "poststart", state_json(snapshot, ""), output.place());
@@ -48,7 +47,9 @@ Result<> go(Context& context, Container& container) {
     agent = TRY(SeccompAgent::connect(state.seccomp_agent, state.seccomp_metadata));
   }
   plan::StartRequest request;
-  request.state_dir = container.folder.dir.number();
+  auto socket = TRY(start_socket(container.folder));
+  request.state_dir = socket.directory.number();
+  request.start_socket = socket.name;
   request.init_pid = state.init.pid;
   request.init_pidfd = container.init.number();
   request.timeout_ms = kStartTimeoutMs;
@@ -63,7 +64,7 @@ Result<> go(Context& context, Container& container) {
   fault_point(context, "start", "save");
   container.state.progress = Progress::kStarted;
   TRY(save(container));
-  (void)sys::unlinkat(container.folder.dir, "start");
+  remove_start_socket(container.folder);
   return {};
 }
 
@@ -75,9 +76,8 @@ Result<> start(Context& context, std::string_view id, const std::string& notify_
   if (!startable)
     return std::unexpected(std::move(startable).error().doing("container ", quoted(id)));
   NotifyProxy notify;
-  bool notifies = !notify_socket.empty() &&
-                  sys::faccessat(container.folder.dir, kNotifyDirectory, F_OK).has_value();
-  if (notifies) notify = TRY(NotifyProxy::open(container.folder.dir, notify_socket));
+  bool notifies = !notify_socket.empty() && has_notify_directory(container.folder);
+  if (notifies) notify = TRY(NotifyProxy::open(TRY(make_folder(container.folder)), notify_socket));
   TRY(go(context, container));
   fault_point(context, "start", "poststart");
   auto hooks = run_poststart_hooks(container);

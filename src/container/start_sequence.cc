@@ -166,6 +166,7 @@ Result<> claim(Start& start) {
   auto claim = TRY(claim_folder(start.context, state.id, start.options.config_text));
   start.container.folder = std::move(claim.folder);
   start.container.lock = std::move(claim.lock);
+  start.container.config = start.options.config_text;
   start.container.state = std::move(state);
   start.container.status = Status::kCreating;
   return {};
@@ -186,7 +187,7 @@ Result<> open_output(FdRef dir, const char* name, Fd& reader, Fd& writer) {
 Result<> make_output(Start& start) {
   start.stdio = start.options.stdio;
   if (start.run != RunMode::kSupervised) return {};
-  FdRef dir = start.container.folder.dir;
+  Fd dir = TRY(make_folder(start.container.folder));
   start.log = TRY(LogWriter::open(dir, start.log_limit));
   start.control = TRY_CTX(sys::listen_unix(dir, kControlSocket), "make the control socket");
   if (start.plan.process.terminal) return {};
@@ -201,7 +202,7 @@ Result<> make_output(Start& start) {
 Result<> make_notify(Start& start) {
   const std::string& manager = start.options.notify_socket;
   if (manager.empty()) return {};
-  FdRef dir = start.container.folder.dir;
+  Fd dir = TRY(make_folder(start.container.folder));
   TRY_CTX(sys::mkdirat(dir, kNotifyDirectory, 0755), "make the directory for notifications");
   if (start.run) start.notify = TRY(NotifyProxy::open(dir, manager));
   return {};
@@ -267,8 +268,11 @@ Result<> execute(Start& start) {
   Journal journal(container.lock.file());
   plan::CreateRequest request;
   request.plan = &start.plan;
-  request.state_dir = container.folder.dir.number();
-  request.state_dir_path = container.folder.path;
+  StartSocket socket;
+  if (!start.run) socket = TRY(start_socket(container.folder));
+  request.state_dir = socket.directory.number();
+  request.start_socket = socket.name;
+  request.scratch_dir = start.context.root;
   request.undo = &journal;
   request.wait_for_start = !start.run;
   request.stdio = start.stdio;

@@ -13,27 +13,22 @@
 namespace caisson::container {
 namespace {
 
-constexpr const char* kConfigFile = "config.json";
 constexpr const char* kExitFile = "exit";
-constexpr const char* kJournalFile = "journal";
+constexpr std::string_view kFolderMark = ",d", kStartMark = ",start", kNewMark = ",new";
 constexpr std::size_t kMaxId = 255;
-constexpr int kClaimAttempts = 100;
-constexpr useconds_t kClaimPauseUs = 500;
 
 bool is_id_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
          c == '+' || c == '.' || c == '-';
 }
 
-// `create`: the flags for a folder that is ours alone. Everywhere else a missing file says that the
-// folder comes or goes just now.
-ErrnoOr<Fd> open_journal(FdRef dir, int create = 0) {
-  return sys::openat(dir, kJournalFile, O_RDWR | O_APPEND | O_NOFOLLOW | create, 0600);
+ErrnoOr<Fd> open_journal(const std::string& path) {
+  return sys::openat(sys::kCwd, path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW);
 }
 
-ErrnoOr<> write_new(FdRef dir, const char* name, std::string_view data) {
-  Fd file = TRY(sys::openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-  return sys::write_all(file, data);
+// The place of `id`, without looking whether there is anything.
+Folder place_of(const Context& context, std::string_view id) {
+  return {std::string(id), cat(context.root, "/", id), folder_path(context, id), {}};
 }
 
 // Threads of a host exclude each other as commands do.
@@ -41,35 +36,43 @@ sys::LockOwner lock_owner(const Context& context) {
   return context.embedded ? sys::LockOwner::kOpenFile : sys::LockOwner::kProcess;
 }
 
-// The folder at `path`, just made, with its journal, locked. ENOENT: somebody took the folder for
-// one that a killed command left.
-ErrnoOr<Claim> take_new(const std::string& path, sys::LockOwner owner) {
-  auto lost = std::unexpected(Errno{ENOENT});
-  Claim claim;
-  claim.folder.path = path;
-  claim.folder.dir = TRY(sys::openat(sys::kCwd, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  auto file = open_journal(claim.folder.dir, O_CREAT | O_EXCL);
-  if (!file && file.error().value == EEXIST) return lost;
-  Fd journal = TRY(std::move(file));
-  if (!TRY(sys::try_lock(journal, owner))) return lost;
-  claim.lock = Lock(std::move(journal), owner);
-  if (TRY(sys::fstat(claim.lock.file())).st_nlink == 0) return lost;
-  return claim;
+// A new file without a name in `root`, for link_file().
+ErrnoOr<Fd> unnamed_file(const std::string& root) {
+  return sys::openat(sys::kCwd, root.c_str(), O_TMPFILE | O_RDWR | O_APPEND, 0600);
 }
 
-ErrnoOr<Claim> claim_once(const std::string& path, std::string_view config, sys::LockOwner owner) {
-  TRY(sys::mkdirat(sys::kCwd, path.c_str(), 0700));
-  auto claim = take_new(path, owner);
-  if (!claim && claim.error().value != ENOENT) {
-    (void)sys::unlinkat(sys::kCwd, path.c_str(), AT_REMOVEDIR);
-    return claim;
-  }
-  auto written = claim ? write_new(claim->folder.dir, kConfigFile, config) : ErrnoOr<>{};
-  if (!written) {
-    (void)remove_folder(claim->folder, claim->lock);
-    return std::unexpected(written.error());
-  }
-  return claim;
+ErrnoOr<> link_file(FdRef file, const std::string& path) {
+  auto linked = sys::linkat(file, "", sys::kCwd, path.c_str(), AT_EMPTY_PATH);
+  if (linked || linked.error().value != ENOENT) return linked;
+  // Without CAP_DAC_READ_SEARCH (linkat(2)).
+  return sys::linkat(sys::kCwd, cat("/proc/self/fd/", file.number()).c_str(), sys::kCwd,
+                     path.c_str(), AT_SYMLINK_FOLLOW);
+}
+
+bool has_no_unnamed_files(Errno error) {
+  return error.value == EOPNOTSUPP || error.value == EISDIR || error.value == EINVAL;
+}
+
+// The journal with its first record, locked: nobody sees it before. EEXIST: the id is taken.
+ErrnoOr<Lock> publish_journal(Fd file, const Folder& folder, std::string_view config,
+                              const std::string& name, sys::LockOwner owner) {
+  if (!TRY(sys::try_lock(file, owner))) return std::unexpected(Errno{EAGAIN});
+  TRY(record_config(file, config));
+  TRY(name.empty() ? link_file(file, folder.journal)
+                   : sys::linkat(sys::kCwd, name.c_str(), sys::kCwd, folder.journal.c_str(), 0));
+  return Lock(std::move(file), owner);
+}
+
+ErrnoOr<Lock> make_journal(const Context& context, const Folder& folder, std::string_view config) {
+  sys::LockOwner owner = lock_owner(context);
+  auto file = unnamed_file(context.root);
+  if (file) return publish_journal(std::move(*file), folder, config, "", owner);
+  if (!has_no_unnamed_files(file.error())) return std::unexpected(file.error());
+  std::string name = cat(folder.journal, kNewMark, sys::getpid());
+  Fd named = TRY(sys::openat(sys::kCwd, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_APPEND, 0600));
+  auto made = publish_journal(std::move(named), folder, config, name, owner);
+  (void)sys::unlinkat(sys::kCwd, name.c_str());
+  return made;
 }
 
 Error locked_error(const Folder& folder, int holder) {
@@ -81,32 +84,27 @@ Error locked_error(const Folder& folder, int holder) {
       .code("container.locked");
 }
 
-// What stands in a folder without a State.
+// What stands in a journal without a State.
 Result<State> unfinished(const Folder& folder) {
   State state;
   state.id = folder.id;
-  if (auto info = sys::fstat(folder.dir)) {
+  if (auto info = sys::fstatat(folder.entry, "", AT_EMPTY_PATH)) {
     state.created = info->st_mtim.tv_sec * 1'000'000'000 + info->st_mtim.tv_nsec;
   }
   return state;
 }
 
-// Why there is no journal: the folder comes or goes just now, or is none of ours.
-Error without_journal(const Folder& folder) {
-  // Nothing in it: nobody has it yet, or nobody any more. What is removed here is made again.
-  (void)sys::unlinkat(sys::kCwd, folder.path.c_str(), AT_REMOVEDIR);
-  if (!still_linked(folder) || sys::faccessat(folder.dir, kJournalFile, F_OK)) {
-    return missing_container(folder.id);
+Result<Fd> open_existing_journal(const Folder& folder) {
+  auto file = open_journal(folder.journal);
+  if (!file && file.error().value == ENOENT) return std::unexpected(missing_container(folder.id));
+  if (!file && file.error().value == EISDIR) {
+    return std::unexpected(
+        broken_container(folder.id, Error(file.error()).doing("open ", folder.journal)));
   }
-  return broken_container(folder.id,
-                          Error::with_cause(ENOENT, cat(folder.path, " has no ", kJournalFile)));
+  return TRY_CTX(std::move(file), "open ", folder.journal);
 }
 
-Result<Fd> open_existing_journal(const Folder& folder) {
-  auto file = open_journal(folder.dir);
-  if (!file && file.error().value == ENOENT) return std::unexpected(without_journal(folder));
-  return TRY_CTX(std::move(file), "open ", folder.path, "/", kJournalFile);
-}
+std::string start_path(const Folder& folder) { return cat(folder.journal, kStartMark); }
 
 }  // namespace
 
@@ -126,51 +124,72 @@ Result<> check_id(std::string_view id) {
 }
 
 std::string folder_path(const Context& context, std::string_view id) {
-  return cat(context.root, "/", id);
+  return cat(context.root, "/", id, kFolderMark);
+}
+
+ErrnoOr<Folder> copy(const Folder& folder) {
+  return Folder{folder.id, folder.journal, folder.path, TRY(sys::dup_cloexec(folder.entry))};
+}
+
+Result<Fd> make_folder(const Folder& folder) {
+  auto made = sys::mkdirat(sys::kCwd, folder.path.c_str(), 0700);
+  if (!made && made.error().value != EEXIST) {
+    return std::unexpected(Error(made.error()).doing("make ", folder.path));
+  }
+  return TRY_CTX(sys::openat(sys::kCwd, folder.path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+                 "open ", folder.path);
+}
+
+ErrnoOr<std::string> read_in_folder(const Folder& folder, std::string_view name) {
+  return sys::read_file(sys::kCwd, cat(folder.path, "/", name).c_str());
+}
+
+Result<StartSocket> start_socket(const Folder& folder) {
+  std::string root = folder.journal.substr(0, folder.journal.rfind('/'));
+  Fd directory = TRY_CTX(sys::openat(sys::kCwd, root.c_str(), O_PATH | O_DIRECTORY), "open ", root);
+  return StartSocket{std::move(directory), cat(folder.id, kStartMark)};
+}
+bool has_start_socket(const Folder& folder) {
+  return sys::faccessat(sys::kCwd, start_path(folder).c_str(), F_OK).has_value();
+}
+void remove_start_socket(const Folder& folder) {
+  (void)sys::unlinkat(sys::kCwd, start_path(folder).c_str());
 }
 
 bool still_linked(const Folder& folder) {
-  auto ours = sys::fstat(folder.dir);
-  auto there = sys::fstatat(sys::kCwd, folder.path.c_str(), AT_SYMLINK_NOFOLLOW);
+  auto ours = sys::fstatat(folder.entry, "", AT_EMPTY_PATH);
+  auto there = sys::fstatat(sys::kCwd, folder.journal.c_str(), AT_SYMLINK_NOFOLLOW);
   return ours && there && ours->st_ino == there->st_ino && ours->st_dev == there->st_dev;
 }
 
 Result<Folder> open_folder(const Context& context, std::string_view id) {
   TRY(check_id(id));
-  Folder folder{std::string(id), folder_path(context, id), {}};
-  auto dir = sys::openat(sys::kCwd, folder.path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!dir && dir.error().value == ENOENT) return std::unexpected(missing_container(id));
-  folder.dir = TRY_CTX(std::move(dir), "open ", folder.path);
+  Folder folder = place_of(context, id);
+  auto entry = sys::openat(sys::kCwd, folder.journal.c_str(), O_PATH | O_NOFOLLOW);
+  if (!entry && entry.error().value == ENOENT) return std::unexpected(missing_container(id));
+  folder.entry = TRY_CTX(std::move(entry), "open ", folder.journal);
   return folder;
 }
 
 Result<Claim> claim_folder(const Context& context, std::string_view id, std::string_view config) {
-  const std::string path = folder_path(context, id);
-  bool lost = false;
-  for (int attempt = 0; attempt < kClaimAttempts; ++attempt) {
-    auto claim = claim_once(path, config, lock_owner(context));
-    if (claim) {
-      claim->folder.id = id;
-      return std::move(*claim);
-    }
-    int error = claim.error().value;
-    // The one that took the folder from us removes it.
-    if (error == EEXIST && !lost) return std::unexpected(taken_name(id));
-    if (error != EEXIST && error != ENOENT) {
-      return std::unexpected(Error(claim.error()).doing("make a folder in ", context.root));
-    }
-    lost = sys::faccessat(sys::kCwd, context.root.c_str(), F_OK).has_value();
-    if (lost) ::usleep(kClaimPauseUs);
+  Claim claim{place_of(context, id), {}};
+  auto lock = make_journal(context, claim.folder, config);
+  if (!lock && lock.error().value == ENOENT) {
     TRY_CTX(sys::make_directories(context.root, 0711), "make the state directory ", context.root);
+    lock = make_journal(context, claim.folder, config);
   }
-  return std::unexpected(lost ? taken_name(id)
-                              : Error(Errno{EAGAIN}).doing("make a folder in ", context.root));
+  if (!lock && lock.error().value == EEXIST) return std::unexpected(taken_name(id));
+  claim.lock = TRY_CTX(std::move(lock), "make the journal ", claim.folder.journal);
+  auto entry = sys::openat(sys::kCwd, claim.folder.journal.c_str(), O_PATH | O_NOFOLLOW);
+  if (!entry) (void)remove_folder(claim.folder, claim.lock);
+  claim.folder.entry = TRY_CTX(std::move(entry), "open ", claim.folder.journal);
+  return claim;
 }
 
 Result<Lock> try_lock_folder(const Context& context, const Folder& folder) {
   Fd file = TRY(open_existing_journal(folder));
   sys::LockOwner owner = lock_owner(context);
-  if (!TRY_CTX(sys::try_lock(file, owner), "lock ", folder.path)) return Lock();
+  if (!TRY_CTX(sys::try_lock(file, owner), "lock ", folder.journal)) return Lock();
   Lock lock(std::move(file), owner);
   if (!still_linked(folder)) return std::unexpected(missing_container(folder.id));
   return lock;
@@ -190,10 +209,10 @@ Result<Lock> lock_folder(const Context& context, const Folder& folder) {
 }
 
 Result<int> folder_lock_holder(const Folder& folder) {
-  auto file = open_journal(folder.dir);
+  auto file = open_journal(folder.journal);
   if (!file && file.error().value == ENOENT) return 0;
-  if (!file) return std::unexpected(Error(file.error()).doing("open ", folder.path, "/journal"));
-  return TRY_CTX(sys::lock_holder(*file), "ask for the lock of ", folder.path);
+  if (!file) return std::unexpected(Error(file.error()).doing("open ", folder.journal));
+  return TRY_CTX(sys::lock_holder(*file), "ask for the lock of ", folder.journal);
 }
 
 Result<> save_state(const Folder& folder, const Lock& lock, const State& state) {
@@ -201,28 +220,31 @@ Result<> save_state(const Folder& folder, const Lock& lock, const State& state) 
   return record_state(TRY(open_existing_journal(folder)), state);
 }
 
-Result<State> load_state(const Folder& folder, const Lock& lock) {
+Result<State> load_state(const Folder& folder, const Lock& lock, std::string* config) {
   Fd own;
   if (!lock.held()) own = TRY(open_existing_journal(folder));
   auto content = TRY(read_journal(own.valid() ? own.ref() : lock.file()));
   if (content.removed && !lock.held() && folder_lock_holder(folder).value_or(0) != 0) {
     return std::unexpected(missing_container(folder.id));
   }
+  if (config != nullptr) *config = std::move(content.config);
+  if (content.foreign) return std::unexpected(missing_container(folder.id));
   if (content.state.empty() || content.removed) return unfinished(folder);
-  auto state = parse_state(content.state, cat(folder.path, "/", kJournalFile));
+  auto state = parse_state(content.state, folder.journal);
   if (!state) return std::unexpected(broken_container(folder.id, std::move(state).error()));
   return state;
 }
 
 Result<> save_exit(const Folder& folder, const Exit& exit) {
-  if (sys::faccessat(folder.dir, kExitFile, F_OK)) return {};
-  TRY_CTX(sys::write_atomically(folder.dir, kExitFile, to_json(exit)), "write ", folder.path, "/",
+  Fd dir = TRY(make_folder(folder));
+  if (sys::faccessat(dir, kExitFile, F_OK)) return {};
+  TRY_CTX(sys::write_atomically(dir, kExitFile, to_json(exit)), "write ", folder.path, "/",
           kExitFile);
   return {};
 }
 
 Result<std::optional<Exit>> load_exit(const Folder& folder) {
-  auto text = sys::read_file(folder.dir, kExitFile);
+  auto text = read_in_folder(folder, kExitFile);
   if (!text && text.error().value == ENOENT) return std::nullopt;
   if (!text)
     return std::unexpected(Error(text.error()).doing("read ", folder.path, "/", kExitFile));
@@ -230,30 +252,22 @@ Result<std::optional<Exit>> load_exit(const Folder& folder) {
 }
 
 Result<> remove_folder(Folder& folder, Lock& lock) {
-  auto failed = [&](Errno error) {
-    return std::unexpected(Error(error).doing("remove ", folder.path));
+  auto failed = [](Errno error, const std::string& path) {
+    return std::unexpected(Error(error).doing("remove ", path));
   };
   // A full disk has no room for the note, and is the more reason to go on.
   (void)record_removal(lock.file());
-  auto names = sys::list_directory(folder.dir);
-  if (!names) return failed(names.error());
-  for (const auto& name : *names) {
-    if (name == kJournalFile) continue;
-    auto removed = sys::unlinkat(folder.dir, name.c_str());
-    if (!removed && removed.error().value == EISDIR) {
-      removed = sys::remove_tree(folder.dir, name.c_str());
-    }
-    if (!removed && removed.error().value != ENOENT) return failed(removed.error());
-  }
-  // Closed before they are removed: the removal of open files costs a file system much more. A
-  // command that takes the lock in between finds nothing but a folder to remove.
-  lock.release();
-  auto journal = sys::unlinkat(folder.dir, kJournalFile);
-  if (!journal && journal.error().value != ENOENT) return failed(journal.error());
-  folder.dir.reset();
+  remove_start_socket(folder);
   auto removed = sys::unlinkat(sys::kCwd, folder.path.c_str(), AT_REMOVEDIR);
-  bool gone = removed || removed.error().value == ENOENT || removed.error().value == ENOTEMPTY;
-  if (!gone) return failed(removed.error());
+  if (!removed && removed.error().value == ENOTEMPTY) {
+    removed = sys::remove_tree(sys::kCwd, folder.path.c_str());
+  }
+  if (!removed && removed.error().value != ENOENT) return failed(removed.error(), folder.path);
+  // Under the lock: whoever waits for it finds out that this is not the journal any more.
+  auto journal = sys::unlinkat(sys::kCwd, folder.journal.c_str());
+  if (!journal && journal.error().value != ENOENT) return failed(journal.error(), folder.journal);
+  lock.release();
+  folder.entry.reset();
   return {};
 }
 

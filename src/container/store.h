@@ -1,18 +1,22 @@
-// Folders of containers: <root>/<id>/ with
-//   journal      the State, from when init exists, and what must be taken back (journal.h); the
-//                lock of the command that changes the container is on this file
-//   config.json  the configuration, verbatim
-//   exit         Exit, written once by whoever watches init
-//   resources.json  the resources since the last update; absent: as in config.json
-//   start        made by the executor: socket of an init that waits for its start
-//   control, stdout, stderr, log, log.1   of a supervisor
+// What is kept of a container, in the state directory:
+//   <id>         its journal: the configuration, verbatim, the State, from when init exists, and
+//   what
+//                must be taken back (journal.h); the lock of the command that changes the container
+//                is on this file
+//   <id>,start   made by the executor: socket of an init that waits for its start
+//   <id>,d/      its folder, made when there is something to be put into it
+//     exit            Exit, written once by whoever watches init
+//     resources.json  the resources since the last update; absent: as in the configuration
+//     control, stdout, stderr, log, log.1   of a supervisor
+//     notify/         see notify_proxy.h
+// No id has a comma in it.
 //
-// mkdir(2) claims the id. The journal is the first file that is made and the last one that is
-// removed; both happen under its lock. A folder whose journal has no State, or a note of its
-// removal, is one on its way in or out: when nobody holds the lock, its command was killed, and
-// whoever meets it takes it away. An empty folder may be removed by anybody: a claim that loses
-// its folder begins anew. Every file costs its making and removal, at each start: there are no
-// more than these.
+// Linking the journal, which has its configuration by then and is locked, to its name claims the
+// id; it is removed last, under its lock. One that has no State, or a note of its removal, is on
+// its way in or out: when nobody holds the lock, its command was killed, and whoever meets it takes
+// the container away. What does not begin like a journal is none of ours. A start makes one file:
+// on a file system with a journal of its own a directory costs ten times as much to make and
+// remove, and waits for the disk when others write.
 #pragma once
 
 #include <optional>
@@ -28,9 +32,24 @@ namespace caisson::container {
 
 struct Folder {
   std::string id;
-  std::string path;  // absolute
-  Fd dir;
+  std::string journal;  // absolute paths
+  std::string path;
+  Fd entry;  // O_PATH of the journal: tells it from a later one of the same name
 };
+ErrnoOr<Folder> copy(const Folder& folder);
+// The folder, made if need be.
+Result<Fd> make_folder(const Folder& folder);
+// What the folder holds under that name; nothing when there is none.
+ErrnoOr<std::string> read_in_folder(const Folder& folder, std::string_view name);
+
+// The state directory and the name of the start socket in it.
+struct StartSocket {
+  Fd directory;
+  std::string name;
+};
+Result<StartSocket> start_socket(const Folder& folder);
+bool has_start_socket(const Folder& folder);
+void remove_start_socket(const Folder& folder);
 
 // Given up when it goes out of scope. One that belongs to the process must not be taken twice for
 // the same container: giving up the second would give up the first (sys/lock.h).
@@ -62,7 +81,7 @@ class [[nodiscard]] Lock {
 // container.missing when there is none.
 Result<Folder> open_folder(const Context& context, std::string_view id);
 
-// Whether the folder still is what stands at its path: another command may have removed it, and
+// Whether the journal still is what stands at its path: another command may have removed it, and
 // another one may have made a new container of that name.
 bool still_linked(const Folder& folder);
 
@@ -70,11 +89,11 @@ struct Claim {
   Folder folder;
   Lock lock;
 };
-// Makes the folder of `id` with its configuration, locked. container.exists when there is one.
+// Makes the journal of `id` with its configuration, locked. container.exists when there is one.
 Result<Claim> claim_folder(const Context& context, std::string_view id, std::string_view config);
 
-// Waits for the lock up to the context's bound (container.locked names the holder). The folder may
-// have been removed meanwhile: container.missing.
+// Waits for the lock up to the context's bound (container.locked names the holder). The container
+// may have been removed meanwhile: container.missing.
 Result<Lock> lock_folder(const Context& context, const Folder& folder);
 // The same without waiting; no lock (held() is false) when somebody else has it.
 Result<Lock> try_lock_folder(const Context& context, const Folder& folder);
@@ -84,13 +103,15 @@ Result<int> folder_lock_holder(const Folder& folder);
 
 // With the lock, the file must not be opened again (see Lock::file): it is used through it.
 Result<> save_state(const Folder& folder, const Lock& lock, const State& state);
-// Of a folder without a State (see above): one that knows its id only and has no init.
-Result<State> load_state(const Folder& folder, const Lock& lock = {});
+// Without a State (see above): one that knows its id only and has no init. `config`: takes the
+// configuration.
+Result<State> load_state(const Folder& folder, const Lock& lock = {},
+                         std::string* config = nullptr);
 // Does nothing when an Exit is there already: the first one counts.
 Result<> save_exit(const Folder& folder, const Exit& exit);
 Result<std::optional<Exit>> load_exit(const Folder& folder);
 
-// Takes the folder away with everything in it, and its lock.
+// Takes everything of the container away, and its lock.
 Result<> remove_folder(Folder& folder, Lock& lock);
 
 }  // namespace caisson::container

@@ -33,19 +33,20 @@ TEST(Ids, AreDifferentEachTime) {
   EXPECT_NE(random_id(), random_id());
 }
 
-TEST(Store, AFolderIsClaimedOnceAndComplete) {
+TEST(Store, AnIdIsClaimedOnceAndWithItsConfiguration) {
   World world;
   auto claim = claim_folder(world.context, "web", "{config}");
   ASSERT_TRUE(claim) << claim.error().message();
   auto again = claim_folder(world.context, "web", "");
   ASSERT_FALSE(again);
   EXPECT_THAT(again.error().message(), HasSubstr("container with given ID already exists"));
-  auto state = load_state(claim->folder);
+  std::string config;
+  auto state = load_state(claim->folder, {}, &config);
+  EXPECT_EQ(config, "{config}");
   EXPECT_EQ(state->id, "web");
   EXPECT_EQ(state->progress, Progress::kCreating);
   EXPECT_GT(state->created, 0);
-  EXPECT_EQ(*sys::read_file(claim->folder.dir, "config.json"), "{config}");
-  EXPECT_EQ(sys::fstat(claim->folder.dir)->st_mode & 0777U, 0700U);
+  EXPECT_EQ(sys::fstatat(sys::kCwd, claim->folder.journal.c_str())->st_mode & 0777U, 0600U);
   EXPECT_EQ(world.leftovers().size(), 1U);
 }
 
@@ -63,7 +64,7 @@ TEST(Store, OneOfManyRacingClaimsWins) {
   EXPECT_EQ(world.leftovers().size(), 1U);
 }
 
-TEST(Store, AMissingFolderIsSaidInTheWordsOfEngines) {
+TEST(Store, AMissingContainerIsSaidInTheWordsOfEngines) {
   World world;
   auto folder = open_folder(world.context, "none");
   ASSERT_FALSE(folder);
@@ -176,7 +177,7 @@ TEST(Store, AChildDoesNotKeepAnEmbeddedLockOfItsParent) {
   wait_test_process(pid);
 }
 
-TEST(Store, TheLockOfARemovedFolderIsNotGiven) {
+TEST(Store, TheLockOfARemovedContainerIsNotGiven) {
   World world;
   auto claim = claim_folder(world.context, "web", "");
   auto folder = open_folder(world.context, "web");
@@ -187,45 +188,53 @@ TEST(Store, TheLockOfARemovedFolderIsNotGiven) {
   EXPECT_THAT(world.leftovers(), IsEmpty());
 }
 
-TEST(Store, AnEmptyFolderIsOneThatAKilledCommandLeft) {
-  World world;
-  ASSERT_TRUE(sys::make_directories(cat(world.context.root, "/web"), 0700));
-  auto state = load_state(*open_folder(world.context, "web"));
-  ASSERT_FALSE(state);
-  EXPECT_EQ(state.error().code(), "container.missing");
-  EXPECT_THAT(world.leftovers(), IsEmpty());
-}
-
-TEST(Store, AFolderOfAnotherProgramIsLeftAlone) {
+TEST(Store, WhatIsOfAnotherProgramIsLeftAlone) {
   World world;
   ASSERT_TRUE(sys::make_directories(cat(world.context.root, "/web/other"), 0700));
-  auto folder = open_folder(world.context, "web");
-  EXPECT_EQ(load_state(*folder).error().code(), "container.broken");
-  EXPECT_EQ(lock_folder(world.context, *folder).error().code(), "container.broken");
-  EXPECT_EQ(claim_folder(world.context, "web", "").error().code(), "container.exists");
-  EXPECT_TRUE(sys::faccessat(folder->dir, "other", F_OK));
+  ASSERT_TRUE(sys::write_atomically(sys::kCwd, cat(world.context.root, "/db").c_str(), ""));
+  EXPECT_EQ(load_state(*open_folder(world.context, "web")).error().code(), "container.broken");
+  EXPECT_EQ(lock_folder(world.context, *open_folder(world.context, "web")).error().code(),
+            "container.broken");
+  EXPECT_EQ(load_state(*open_folder(world.context, "db")).error().code(), "container.missing");
+  for (auto id : {"web", "db"}) {
+    EXPECT_EQ(claim_folder(world.context, id, "").error().code(), "container.exists") << id;
+  }
+  EXPECT_EQ(world.leftovers().size(), 2U);
 }
 
-// Empty folders go whenever somebody looks at them, so a claim may lose its own once or twice.
-TEST(Store, AClaimSurvivesThoseWhoRemoveEmptyFolders) {
+// Whoever meets a journal without a State that nobody holds takes it away.
+TEST(Store, AClaimSurvivesThoseWhoCleanUp) {
   World world;
   ASSERT_TRUE(sys::make_directories(world.context.root, 0700));
   int remover = fork_test_process();
-  std::string path = folder_path(world.context, "web");
   if (remover == 0) {
     (void)sys::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     for (;;) {
-      ::rmdir(path.c_str());
-      ::usleep(100);
+      auto folder = open_folder(world.context, "web");
+      if (!folder) continue;
+      auto lock = try_lock_folder(world.context, *folder);
+      if (lock && lock->held()) (void)remove_folder(*folder, *lock);
     }
   }
   for (int i = 0; i < 300; ++i) {
     auto claim = claim_folder(world.context, "web", "{}");
     ASSERT_TRUE(claim) << claim.error().message();
+    ASSERT_TRUE(still_linked(claim->folder));
     ASSERT_TRUE(remove_folder(claim->folder, claim->lock));
   }
   (void)sys::kill(remover, SIGKILL);
   wait_test_process(remover);
+  EXPECT_THAT(world.leftovers(), IsEmpty());
+}
+
+TEST(Store, OnlyWhatNeedsAFolderMakesOne) {
+  World world;
+  auto claim = claim_folder(world.context, "web", "");
+  EXPECT_EQ(read_in_folder(claim->folder, "exit").error().value, ENOENT);
+  EXPECT_EQ(world.leftovers().size(), 1U);
+  ASSERT_TRUE(save_exit(claim->folder, Exit{true, 7, 0, false, 1}));
+  EXPECT_EQ(world.leftovers().size(), 2U);
+  ASSERT_TRUE(remove_folder(claim->folder, claim->lock));
   EXPECT_THAT(world.leftovers(), IsEmpty());
 }
 

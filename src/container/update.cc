@@ -1,5 +1,5 @@
-// Where the resources of a container live: as they were at its creation in config.json, which stays
-// verbatim what its creator wrote, and since the first update in resources.json beside it, whole.
+// Where the resources of a container live: as they were at its creation in the configuration, which
+// stays verbatim what its creator wrote, and since the first update in resources.json, whole.
 // Commands that need the present ones ask present_resources().
 #include "plan/update.h"
 
@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kResourcesFile = "resources.json";
 
 Result<spec::Resources> resources_of(const Container& container) {
-  auto text = sys::read_file(container.folder.dir, kResourcesFile);
+  auto text = read_in_folder(container.folder, kResourcesFile);
   if (text) return spec::read_oci_resources(*text, kResourcesFile);
   if (text.error().value != ENOENT) {
     return std::unexpected(
@@ -28,8 +28,8 @@ Result<spec::Resources> resources_of(const Container& container) {
 }
 
 Result<> save_resources(const Container& container, const spec::Resources& resources) {
-  TRY_CTX(sys::write_atomically(container.folder.dir, kResourcesFile,
-                                spec::write_oci_resources(resources)),
+  Fd dir = TRY(make_folder(container.folder));
+  TRY_CTX(sys::write_atomically(dir, kResourcesFile, spec::write_oci_resources(resources)),
           "write ", container.folder.path, "/", kResourcesFile);
   return {};
 }

@@ -156,7 +156,7 @@ struct ChildContext {
   Fd root_tree;                       // detached clone of the root file system
   std::vector<Fd> sources;            // per mount step: detached clone of its bind source
   std::vector<Fd> id_map_namespaces;  // per mount step: user namespace for an idmapped bind
-  const char* state_dir = nullptr;    // absolute path, under which the layers of a view are mounted
+  const char* scratch_dir = nullptr;  // absolute path, on which the layers of a view are mounted
 
   sys::SignalSet signal_mask;     // to be restored for the program
   std::vector<char*> argv, envp;  // for the launcher; argv[1] and home_slot are filled by the child

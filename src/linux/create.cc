@@ -65,7 +65,7 @@ Result<> prepare_context(Start& start) {
   context.preserve_fds = start.request.preserve_fds;
   context.end_with_parent = start.request.end_with_caller;
   context.want_layers = start.request.want_layers;
-  context.state_dir = start.request.state_dir_path.c_str();
+  context.scratch_dir = start.request.scratch_dir.c_str();
   start.sockets = TRY_CTX(sys::socket_pair(), "make a socket pair");
   context.parent_fd = start.sockets.first.number();
   context.report_fd = start.sockets.second.number();
@@ -267,8 +267,9 @@ Result<> open_launcher(Start& start) {
   context.launcher_fd = start.launcher.number();
   context.launch_data_fd = start.launch_data.number();
   if (start.request.wait_for_start) {
-    start.start_socket =
-        TRY_CTX(sys::listen_unix(FdRef(start.request.state_dir), "start"), "make the start socket");
+    start.start_socket = TRY_CTX(
+        sys::listen_unix(FdRef(start.request.state_dir), start.request.start_socket.c_str()),
+        "make the start socket");
     context.start_fd = start.start_socket.number();
   }
   fill_arguments(context, start.request.plan->process, start.request.extra_env);

@@ -40,14 +40,14 @@ class LinuxExecutor final : public plan::Executor {
 
   Result<> start(const plan::StartRequest& request) override {
     FdRef state_dir(request.state_dir);
-    auto connection = sys::connect_unix(state_dir, "start");
+    auto connection = sys::connect_unix(state_dir, request.start_socket.c_str());
     if (!connection) {
       return std::unexpected(Error(connection.error())
                                  .doing("reach the container's waiting init")
                                  .cure("it has ended or was started already; see its state"));
     }
     // The name goes first: whoever finds it gone knows that the start was tried.
-    (void)sys::unlinkat(state_dir, "start");
+    (void)sys::unlinkat(state_dir, request.start_socket.c_str());
     for (;;) {
       bool answered = TRY_CTX(sys::wait_readable(*connection, request.timeout_ms),
                               "wait for the container's init");

@@ -62,7 +62,7 @@ ErrnoOr<> mount_layers(ChildContext& context) {
   }
   TRY(sys::fsconfig_create(filesystem));
   Fd tree = TRY(sys::fsmount(filesystem, 0));
-  TRY(sys::move_mount_at(tree, sys::kCwd, context.state_dir));
+  TRY(sys::move_mount_at(tree, sys::kCwd, context.scratch_dir));
   TRY(sys::mkdirat(tree, kMountPoint, 0755));
   context.layers_fd = tree.release();
   return {};
@@ -94,7 +94,7 @@ ErrnoOr<Fd> overlay(ChildContext& context, const plan::MountStep& step) {
   TRY(sys::fsconfig_string(filesystem, "lowerdir", lower.text()));
   for (const char* name : {"upper", "work"}) {
     Path path(buffer);
-    path.add(context.state_dir).add("/").add(step.layer).add("/").add(name);
+    path.add(context.scratch_dir).add("/").add(step.layer).add("/").add(name);
     if (path.overflown()) return std::unexpected(Errno{ENAMETOOLONG});
     const char* key = name[0] == 'u' ? "upperdir" : "workdir";
     TRY(sys::fsconfig_string(filesystem, key, path.text()));

@@ -105,8 +105,9 @@ using ListenerFunction = std::function<Result<>(FdRef listener, int pid)>;
 
 struct CreateRequest {
   const Plan* plan = nullptr;
-  int state_dir = -1;          // the container's folder, open
-  std::string state_dir_path;  // the same, as an absolute path
+  int state_dir = -1;        // where an init that waits makes its start socket, ...
+  std::string start_socket;  // ... and under what name
+  std::string scratch_dir;   // absolute path, covered by the layers of a machine view
   UndoLog* undo = nullptr;
   bool wait_for_start = true;  // false: the program is executed as soon as everything is ready
   Stdio stdio;
@@ -156,7 +157,8 @@ struct ExecRequest {
 };
 
 struct StartRequest {
-  int state_dir = -1;  // the container's folder, open
+  int state_dir = -1;  // as in CreateRequest
+  std::string start_socket;
   int init_pid = 0, init_pidfd = -1;
   int timeout_ms = 0;
   ListenerFunction on_listener;  // set when the container's filter has a listener

@@ -45,6 +45,17 @@ ErrnoOr<std::string> stat_tail(int pid) {
   return text.substr(end + 2);
 }
 
+// `field` is numbered as in proc_pid_stat(5).
+ErrnoOr<std::uint64_t> stat_number(int pid, std::size_t field) {
+  std::string tail = TRY(stat_tail(pid));
+  auto fields = split(tail, ' ');
+  field -= 3;  // the tail begins with field 3
+  if (fields.size() <= field) return std::unexpected(Errno{EPROTO});
+  auto value = parse_number<std::uint64_t>(fields[field]);
+  if (!value) return std::unexpected(Errno{EPROTO});
+  return *value;
+}
+
 }  // namespace
 
 ErrnoOr<int> spawn_program(std::vector<std::string> argv, FdRef out) {
@@ -78,15 +89,8 @@ ErrnoOr<bool> wait_readable(FdRef fd, int timeout_ms) {
   return TRY(poll(std::span(&entry, 1), timeout_ms)) > 0;
 }
 
-ErrnoOr<std::uint64_t> process_start_time(int pid) {
-  std::string tail = TRY(stat_tail(pid));
-  auto fields = split(tail, ' ');
-  constexpr std::size_t kStartTime = 22 - 3;  // the tail begins with field 3
-  if (fields.size() <= kStartTime) return std::unexpected(Errno{EPROTO});
-  auto value = parse_number<std::uint64_t>(fields[kStartTime]);
-  if (!value) return std::unexpected(Errno{EPROTO});
-  return *value;
-}
+ErrnoOr<std::uint64_t> process_start_time(int pid) { return stat_number(pid, 22); }
+ErrnoOr<std::uint64_t> process_stack(int pid) { return stat_number(pid, 28); }
 
 ErrnoOr<char> process_state(int pid) {
   std::string tail = TRY(stat_tail(pid));

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "linux/cgroup.h"
+#include "linux/checkpoint.h"
 #include "linux/child_report.h"
 #include "linux/early_network.h"
 #include "linux/host_facts.h"
@@ -65,6 +66,13 @@ class LinuxExecutor final : public plan::Executor {
       TRY(pass_listener_on(message.fds[0], request.init_pid, FdRef(request.init_pidfd),
                            request.timeout_ms, request.on_listener));
     }
+  }
+
+  Result<> checkpoint(const plan::CheckpointRequest& request) override {
+    return checkpoint_container(request);
+  }
+  Result<plan::CreateResult> restore(plan::RestoreRequest& request) override {
+    return restore_container(request);
   }
 
   Result<std::vector<int>> processes(const CgroupLocations& cgroups) override {

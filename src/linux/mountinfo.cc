@@ -35,7 +35,7 @@ Result<MountInfo> parse_line(std::string_view line) {
   MountInfo info;
   const auto id = parse_number<int>(take_word(rest));
   const auto parent = parse_number<int>(take_word(rest));
-  take_word(rest);  // major:minor
+  info.device = take_word(rest);
   info.mount.root = unescape_octal(take_word(rest));
   info.mount.mount_point = unescape_octal(take_word(rest));
   info.mount.readonly = has_option(take_word(rest), "ro");

@@ -12,6 +12,7 @@ namespace caisson::linux {
 
 struct MountInfo {
   plan::HostMount mount;      // what the line itself tells: not is_directory, not readable
+  std::string device;         // of the file system: "0:35"
   std::string super_options;  // of the file system: "rw,cpu,cpuacct"
 };
 

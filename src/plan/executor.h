@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/result.h"
+#include "plan/checkpoint.h"
 #include "plan/host_facts.h"
 #include "plan/plan.h"
 #include "plan/usage.h"
@@ -164,6 +165,26 @@ struct StartRequest {
   ListenerFunction on_listener;  // set when the container's filter has a listener
 };
 
+struct CheckpointRequest {
+  const Plan* plan = nullptr;
+  const CriuOptions* options = nullptr;
+  const ProcessHandle* init = nullptr;
+  CgroupLocations cgroups;
+};
+
+struct RestoreRequest {
+  const Plan* plan = nullptr;
+  const CriuOptions* options = nullptr;
+  UndoLog* undo = nullptr;
+  Stdio stdio;              // takes the place of what the saved program had as its own
+  int console_socket = -1;  // as in CreateRequest
+  Timeline* timeline = nullptr;
+  // Called as soon as the process exists and before anything in it runs: save its identity.
+  std::function<Result<>(const ProcessHandle&, const CgroupLocations&)> on_process;
+  // Called at prestart and createRuntime, when the container's namespaces are there.
+  std::function<Result<>(HookPhase, const ProcessHandle&)> run_hooks;
+};
+
 // New limits for cgroups that are in use.
 struct CgroupUpdate {
   CgroupPlan plan;
@@ -210,6 +231,11 @@ class Executor {
   // are the caller's to make (it holds the lock). Bounded: a dead or stuck init is an error.
   virtual Result<> start(const StartRequest& request) = 0;
   virtual Result<ProcessHandle> exec(ExecRequest& request) = 0;
+
+  // Saves a container's processes as images that restore() makes them of. They end by that, unless
+  // the options say otherwise; on failure they run on as before.
+  virtual Result<> checkpoint(const CheckpointRequest& request) = 0;
+  virtual Result<CreateResult> restore(RestoreRequest& request) = 0;
 
   virtual Result<std::vector<int>> processes(const CgroupLocations& cgroups) = 0;
   virtual Result<> kill_all(const CgroupLocations& cgroups, int signal) = 0;

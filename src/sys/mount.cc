@@ -1,5 +1,7 @@
 #include "sys/mount.h"
 
+#include <linux/stat.h>
+
 #include "sys/file.h"
 
 namespace caisson::sys {
@@ -16,6 +18,13 @@ std::string mount_log(FdRef context) {
     if (!out.empty()) out += "; ";
     out += text;
   }
+}
+
+ErrnoOr<MountPlace> mount_of(FdRef file) {
+  struct statx info{};
+  TRY(call_void(SYS_statx, file.number(), "", AT_EMPTY_PATH, STATX_MNT_ID, &info));
+  if ((info.stx_mask & STATX_MNT_ID) == 0) return std::unexpected(Errno{ENOSYS});
+  return MountPlace{info.stx_mnt_id, (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0};
 }
 
 }  // namespace caisson::sys

@@ -56,6 +56,13 @@ inline ErrnoOr<> mount(const char* source, const char* target, const char* type,
   return call_void(SYS_mount, source, target, type, flags, data);
 }
 
+struct MountPlace {
+  std::uint64_t id = 0;  // as in mountinfo
+  bool is_root = false;  // what is open is the mount's root
+};
+// The mount that an open file is on (statx(2), Linux 5.8).
+ErrnoOr<MountPlace> mount_of(FdRef file);
+
 // What the kernel logged on a file system context (fscontext read): "tmpfs: Unknown parameter 'x'".
 // Empty when it has nothing to say.
 std::string mount_log(FdRef context);

@@ -86,6 +86,8 @@ struct CreateOptions {
   // Socket of the service manager (sd_notify(3)) that hears when the program is ready; empty: none.
   std::string notify_socket;
   plan::Stdio stdio;  // create and a foreground run; -1: the caller's
+  // run() only: the processes come from images (checkpoint()), and nothing is executed.
+  const plan::CriuOptions* restore = nullptr;
   Strings extra_env;
   std::map<std::string, std::string> labels;
   std::string wall = "namespaces";
@@ -205,6 +207,10 @@ Result<spec::Resources> present_resources(Context& context, std::string_view id)
 // Removes a stopped or merely created container and everything of it. `force`: kills a running one
 // first, and a missing one is no error.
 Result<> remove(Context& context, std::string_view id, bool force = false);
+
+// Saves a running or paused container as images, from which run() makes it again. The container is
+// removed by that, unless it is to go on running.
+Result<> checkpoint(Context& context, std::string_view id, const plan::CriuOptions& options);
 
 // Window size of the terminal that a supervisor holds.
 Result<> resize(Context& context, std::string_view id, int rows, int columns);

@@ -18,6 +18,10 @@ class FakeExecutor : public plan::Executor {
   Result<plan::CreateResult> create(plan::CreateRequest& request) override;
   Result<> start(const plan::StartRequest& request) override;
   Result<plan::ProcessHandle> exec(plan::ExecRequest& request) override;
+  // Notes the request in `saved` and ends init, unless it is to go on.
+  Result<> checkpoint(const plan::CheckpointRequest& request) override;
+  // A process that sleeps.
+  Result<plan::CreateResult> restore(plan::RestoreRequest& request) override;
   Result<std::vector<int>> processes(const plan::CgroupLocations& cgroups) override;
   Result<> kill_all(const plan::CgroupLocations& cgroups, int signal) override;
   Result<> freeze(const plan::CgroupLocations& cgroups, int timeout_ms) override;
@@ -35,6 +39,8 @@ class FakeExecutor : public plan::Executor {
   Result<> undo(const plan::Undo& change) override;
 
   bool fail_create = false;
+  bool fail_checkpoint = false;
+  std::string saved;  // directories of images, one a line
   std::map<std::string, std::string> limits;
   Fd out_of_memory;
 

@@ -155,6 +155,34 @@ Result<plan::CreateResult> FakeExecutor::create(plan::CreateRequest& request) {
   return std::unexpected(std::move(prepared).error());
 }
 
+Result<> FakeExecutor::checkpoint(const plan::CheckpointRequest& request) {
+  if (fail_checkpoint) return std::unexpected(Error::with_cause(EIO, "the fake failed"));
+  append(saved, request.options->image_path, "\n");
+  if (request.options->leave_running || request.options->pre_dump) return {};
+  TRY(sys::pidfd_send_signal(request.init->pidfd, SIGKILL));
+  return {};
+}
+
+Result<plan::CreateResult> FakeExecutor::restore(plan::RestoreRequest& request) {
+  std::string cgroup = cat(scratch_, "/", request.plan->id);
+  TRY(request.undo->record({{plan::Undo::Kind::kRemoveCgroup, cgroup}}));
+  TRY(sys::make_directories(cgroup, 0700));
+  if (fail_checkpoint) return std::unexpected(Error::with_cause(EIO, "the fake failed"));
+  plan::ProcessPlan process;
+  process.args = {"sleep", "60"};
+  Child child{&process, request.stdio, -1, -1, -1, -1};
+  int pid = ::fork();
+  if (pid == 0) run_child(child);
+  plan::CreateResult result;
+  result.init = TRY(handle_of(pid));
+  result.cgroups = {{"", cgroup, true}};
+  TRY(request.on_process(result.init, result.cgroups));
+  for (auto phase : {plan::HookPhase::kPrestart, plan::HookPhase::kCreateRuntime}) {
+    TRY(request.run_hooks(phase, result.init));
+  }
+  return result;
+}
+
 Result<> FakeExecutor::start(const plan::StartRequest& request) {
   FdRef state_dir(request.state_dir);
   Fd connection = TRY(sys::connect_unix(state_dir, request.start_socket.c_str()));

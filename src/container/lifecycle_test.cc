@@ -323,5 +323,63 @@ TEST_F(LifecycleTest, AForegroundTerminalIsProxied) {
   for (int fd : {in[0], in[1], out[0], out[1]}) ::close(fd);
 }
 
+TEST_F(LifecycleTest, ACheckpointRemovesTheContainerUnlessItIsToGoOn) {
+  create_and_start();
+  plan::CriuOptions criu;
+  criu.image_path = "/images";
+  criu.leave_running = true;
+  ASSERT_TRUE(checkpoint(world_.context, "web", criu));
+  EXPECT_EQ(status(), Status::kRunning);
+  criu.leave_running = false;
+  auto saved = checkpoint(world_.context, "web", criu);
+  ASSERT_TRUE(saved) << message(saved);
+  EXPECT_EQ(world_.executor.saved, "/images\n/images\n");
+  EXPECT_THAT(world_.leftovers(), IsEmpty());
+}
+
+TEST_F(LifecycleTest, AFailedCheckpointLeavesTheContainerAsItIs) {
+  create_and_start();
+  world_.executor.fail_checkpoint = true;
+  EXPECT_FALSE(checkpoint(world_.context, "web", {}));
+  EXPECT_EQ(status(), Status::kRunning);
+}
+
+TEST_F(LifecycleTest, OnlyWhatRunsCanBeSaved) {
+  EXPECT_THAT(message(checkpoint(world_.context, "web", {})), HasSubstr("does not exist"));
+  ASSERT_TRUE(create(world_.context, options()));
+  EXPECT_THAT(message(checkpoint(world_.context, "web", {})),
+              HasSubstr("cannot be checkpointed in created state"));
+  ASSERT_TRUE(start(world_.context, "web"));
+  end();
+  EXPECT_THAT(message(checkpoint(world_.context, "web", {})),
+              HasSubstr("cannot be checkpointed in stopped state"));
+}
+
+TEST_F(LifecycleTest, ARestoredContainerIsARunningOne) {
+  plan::CriuOptions criu;
+  RunOptions run_options;
+  run_options.create = options();
+  run_options.create.restore = &criu;
+  run_options.mode = RunMode::kDetached;
+  auto restored = run(world_.context, run_options);
+  ASSERT_TRUE(restored) << message(restored);
+  EXPECT_EQ(status(), Status::kRunning);
+  EXPECT_EQ(query(world_.context, "web")->pid(), restored->pid);
+  end();
+  ASSERT_TRUE(remove(world_.context, "web"));
+  EXPECT_THAT(world_.leftovers(), IsEmpty());
+}
+
+TEST_F(LifecycleTest, ARestoreThatFailsLeavesNothing) {
+  plan::CriuOptions criu;
+  RunOptions run_options;
+  run_options.create = options();
+  run_options.create.restore = &criu;
+  run_options.mode = RunMode::kDetached;
+  world_.executor.fail_checkpoint = true;
+  EXPECT_FALSE(run(world_.context, run_options));
+  EXPECT_THAT(world_.leftovers(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace caisson::container

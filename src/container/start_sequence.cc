@@ -61,7 +61,7 @@ Result<> check_terminal(const Start& start) {
 // The longest work of the kernel in a start begins before everything else is known.
 void announce_network(const Start& start) {
   const auto& os = start.options.spec->linux_part;
-  if (!os || start.context.rootless) return;
+  if (!os || start.context.rootless || start.options.restore != nullptr) return;
   bool network = false;
   for (const auto& ns : os->namespaces) {
     bool by_another_process = ns.kind == spec::NamespaceKind::kUser ||
@@ -102,7 +102,7 @@ Result<> make_plan(Start& start) {
 // connection after the other would otherwise wait with it.
 Result<> reach_seccomp_agent(Start& start) {
   const auto& seccomp = start.plan.process.seccomp;
-  if (!seccomp.has_listener()) return {};
+  if (!seccomp.has_listener() || start.options.restore != nullptr) return {};
   if (!start.run) return SeccompAgent::check(seccomp.listener_path);
   start.seccomp_agent =
       TRY(SeccompAgent::connect(seccomp.listener_path, seccomp.listener_metadata));
@@ -263,7 +263,52 @@ Result<> run_create_hooks(Start& start, plan::HookPhase phase, const plan::Proce
   return catch_signals(start);  // this phase is the last one
 }
 
+void keep_created(Start& start, plan::CreateResult created) {
+  if (start.context.warn) {
+    for (const auto& notice : created.notices) start.context.warn(notice);
+  }
+  Container& container = start.container;
+  State& state = container.state;
+  state.init = {created.init.pid, created.init.start_time};
+  state.cgroups = std::move(created.cgroups);
+  state.resctrl_groups = std::move(created.resctrl_groups);
+  container.init = std::move(created.init.pidfd);
+  start.layers = std::move(created.layers);
+  start.console_sender.reset();
+  start.out_writer.reset();
+  start.err_writer.reset();
+  start.null_input.reset();
+}
+
+// The hooks of createContainer belong to a root that is being built: there is none here.
+Result<> run_restore_hooks(Start& start, plan::HookPhase phase,
+                           const plan::ProcessHandle& process) {
+  TRY(run_create_hooks(start, phase, process));
+  return phase == plan::HookPhase::kCreateRuntime ? catch_signals(start) : Result<>{};
+}
+
+Result<> restore(Start& start) {
+  Journal journal(start.container.lock.file());
+  plan::RestoreRequest request;
+  request.plan = &start.plan;
+  request.options = start.options.restore;
+  request.undo = &journal;
+  request.stdio = start.stdio;
+  request.console_socket = start.console_sender.number();
+  request.timeline = start.context.timeline;
+  request.on_process = [&](const plan::ProcessHandle& process,
+                           const plan::CgroupLocations& cgroups) {
+    return note_process(start, process, cgroups);
+  };
+  request.run_hooks = [&](plan::HookPhase phase, const plan::ProcessHandle& process) {
+    return run_restore_hooks(start, phase, process);
+  };
+  keep_created(start, TRY(start.context.executor.restore(request)));
+  return catch_signals(start);
+}
+
 Result<> execute(Start& start) {
+  if (start.options.restore != nullptr) return restore(start);
   Container& container = start.container;
   Journal journal(container.lock.file());
   plan::CreateRequest request;
@@ -297,20 +342,7 @@ Result<> execute(Start& start) {
   request.on_listener = [&](FdRef listener, int pid) {
     return start.seccomp_agent.send(listener, pid, container.state, Status::kCreating);
   };
-  auto created = TRY(start.context.executor.create(request));
-  if (start.context.warn) {
-    for (const auto& notice : created.notices) start.context.warn(notice);
-  }
-  State& state = container.state;
-  state.init = {created.init.pid, created.init.start_time};
-  state.cgroups = std::move(created.cgroups);
-  state.resctrl_groups = std::move(created.resctrl_groups);
-  container.init = std::move(created.init.pidfd);
-  start.layers = std::move(created.layers);
-  start.console_sender.reset();
-  start.out_writer.reset();
-  start.err_writer.reset();
-  start.null_input.reset();
+  keep_created(start, TRY(start.context.executor.create(request)));
   return {};
 }
 
@@ -328,7 +360,8 @@ Result<> save_created(Start& start) {
 }
 
 Result<> run_poststart_hooks(Start& start) {
-  if (!start.run || start.plan.hooks.poststart.empty()) return {};
+  bool started = start.run && start.options.restore == nullptr;
+  if (!started || start.plan.hooks.poststart.empty()) return {};
   Snapshot snapshot{start.container.state, Status::kRunning, {}};
   auto output = TRY(HookOutput::open(start.plan.annotations));
   return run_hooks(start.plan.hooks.poststart, "poststart", state_json(snapshot, ""),

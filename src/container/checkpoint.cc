@@ -1,0 +1,63 @@
+#include "container/api.h"
+#include "container/container.h"
+#include "container/errors.h"
+#include "container/notify_proxy.h"
+#include "plan/compile.h"
+#include "sys/file.h"
+
+namespace caisson::container {
+namespace {
+
+Result<> check_savable(const Context& context, const Container& container) {
+  bool savable = container.status == Status::kRunning || container.status == Status::kPaused;
+  if (!savable) {
+    int errno_value = container.status == Status::kStopped ? ESRCH : EBUSY;
+    return std::unexpected(wrong_state(errno_value, cat("container cannot be checkpointed in ",
+                                                        status_name(container.status), " state"))
+                               .doing("container ", quoted(container.folder.id)));
+  }
+  if (!context.rootless) return {};
+  return std::unexpected(Error(Errno{EPERM})
+                             .doing("save container ", quoted(container.folder.id))
+                             .cure("CRIU needs root: run it with sudo")
+                             .code("checkpoint.privilege"));
+}
+
+// The plan that the container was started by, as far as mounts and namespaces go.
+Result<plan::Plan> plan_of(Context& context, const Container& container) {
+  spec::ContainerSpec spec;
+  TRY(read_spec(container, spec));
+  auto host = TRY(context.executor.host_facts(false));
+  plan::Options options;
+  options.id = container.state.id;
+  options.default_cgroup_name = container.state.id;
+  options.systemd_scope = !container.state.systemd_scope.empty();
+  options.no_cgroups = container.state.cgroups.empty();
+  if (sys::faccessat(container.folder.dir, kNotifyDirectory, F_OK)) {
+    options.notify_directory = cat(container.folder.path, "/", kNotifyDirectory);
+  }
+  return plan::compile(spec, host, options);
+}
+
+}  // namespace
+
+Result<> checkpoint(Context& context, std::string_view id, const plan::CriuOptions& options) {
+  auto container = TRY(open_for_change(context, id));
+  TRY(check_savable(context, container));
+  const auto plan = TRY(plan_of(context, container));
+  TRY(plan::external_mounts(plan, plan.cgroup));
+  plan::ProcessHandle init{container.state.init.pid, container.state.init.start_time,
+                           TRY_CTX(sys::dup_cloexec(container.init), "duplicate a pidfd")};
+  plan::CheckpointRequest request;
+  request.plan = &plan;
+  request.options = &options;
+  request.init = &init;
+  request.cgroups = container.state.cgroups;
+  TRY(context.executor.checkpoint(request));
+  if (options.leave_running || options.pre_dump) return {};
+  container.lock.release();
+  // What it was is in the images now. Whoever watches init may be quicker.
+  return remove(context, id, true);
+}
+
+}  // namespace caisson::container

@@ -4,7 +4,7 @@ _caisson_table() {
   verbs= options= valued= names= program=
   case $1 in
     caisson:)
-      verbs="run exec ps list top stats logs inspect diff stop kill pause resume update wait rm explain why doctor version help completion"
+      verbs="run exec ps list top stats logs inspect diff stop kill pause resume update wait checkpoint restore rm explain why doctor version help completion"
       options="--root --log --log-format --debug --timeline --version --help"
       valued="--root|--log|--log-format"
       ;;
@@ -75,6 +75,16 @@ _caisson_table() {
       valued="--timeout|-t"
       names=yes
       ;;
+    caisson:checkpoint)
+      options="--leave-running --parent-path --pre-dump --link-remap --criu --image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --lazy-pages --network-lock --help"
+      valued="--parent-path|--criu|--image-path|--work-path|--manage-cgroups-mode|--empty-ns|--network-lock"
+      names=yes
+      ;;
+    caisson:restore)
+      options="--detach -d --keep --tcp-close --criu --image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --lazy-pages --network-lock --help"
+      valued="--criu|--image-path|--work-path|--manage-cgroups-mode|--empty-ns|--network-lock"
+      names=yes
+      ;;
     caisson:rm)
       options="--force -f --all -a --json --help"
       names=yes
@@ -101,9 +111,9 @@ _caisson_table() {
       options="--help"
       ;;
     caisson-oci:)
-      verbs="create start run state kill delete exec list ps pause resume update events features spec version help"
-      options="--root -r --log -l --log-format --log-level --debug --timeline --systemd-cgroup -s --cgroup-manager --rootless --version -v --help"
-      valued="--root|-r|--log|-l|--log-format|--log-level|--cgroup-manager|--rootless"
+      verbs="create start run state kill delete exec list ps pause resume update checkpoint restore events features spec version help"
+      options="--root -r --log -l --log-format --log-level --debug --timeline --systemd-cgroup -s --cgroup-manager --rootless --criu --version -v --help"
+      valued="--root|-r|--log|-l|--log-format|--log-level|--cgroup-manager|--rootless|--criu"
       ;;
     caisson-oci:create)
       options="--bundle -b --config -f --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --no-subreaper --help"
@@ -157,6 +167,16 @@ _caisson_table() {
     caisson-oci:update)
       options="--resources -r --memory --memory-reservation --memory-swap --cpu-quota --cpu-period --cpu-burst --cpu-share --cpu-idle --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight --l3-cache-schema --mem-bw-schema --help"
       valued="--resources|-r|--memory|--memory-reservation|--memory-swap|--cpu-quota|--cpu-period|--cpu-burst|--cpu-share|--cpu-idle|--cpu-rt-period|--cpu-rt-runtime|--cpuset-cpus|--cpuset-mems|--pids-limit|--blkio-weight|--l3-cache-schema|--mem-bw-schema"
+      names=yes
+      ;;
+    caisson-oci:checkpoint)
+      options="--parent-path --pre-dump --leave-running --tcp-skip-in-flight --link-remap --page-server --status-fd --image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --lazy-pages --network-lock --help"
+      valued="--parent-path|--page-server|--status-fd|--image-path|--work-path|--manage-cgroups-mode|--empty-ns|--network-lock"
+      names=yes
+      ;;
+    caisson-oci:restore)
+      options="--bundle -b --config -f --console-socket --detach -d --keep --pid-file --no-pivot --no-subreaper --tcp-close --lsm-profile --lsm-mount-context --image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --lazy-pages --network-lock --help"
+      valued="--bundle|-b|--config|-f|--console-socket|--pid-file|--lsm-profile|--lsm-mount-context|--image-path|--work-path|--manage-cgroups-mode|--empty-ns|--network-lock"
       names=yes
       ;;
     caisson-oci:events)

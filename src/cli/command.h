@@ -36,6 +36,7 @@ struct Context {
   bool no_cgroups = false;
   bool debug = false;
   ProgramStart start;    // for the timeline
+  std::string criu;      // program for checkpoints; empty: the one in PATH
   std::string timeline;  // empty: none; "-": bars to stderr; else a file for trace events
   Reporter reporter;
   ExecutorFactory make_executor = nullptr;

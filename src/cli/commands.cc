@@ -4,19 +4,19 @@ namespace caisson::cli {
 namespace {
 
 constexpr const Command* kPeopleCommands[] = {
-    &kRunCommand,   &kExecCommand,       &kPsCommand,      &kListCommand,   &kTopCommand,
-    &kStatsCommand, &kLogsCommand,       &kInspectCommand, &kDiffCommand,   &kStopCommand,
-    &kKillCommand,  &kPauseCommand,      &kResumeCommand,  &kUpdateCommand, &kWaitCommand,
-    &kRmCommand,    &kExplainCommand,    &kWhyCommand,     &kDoctorCommand, &kVersionCommand,
-    &kHelpCommand,  &kCompletionCommand,
+    &kRunCommand,        &kExecCommand,    &kPsCommand,      &kListCommand,       &kTopCommand,
+    &kStatsCommand,      &kLogsCommand,    &kInspectCommand, &kDiffCommand,       &kStopCommand,
+    &kKillCommand,       &kPauseCommand,   &kResumeCommand,  &kUpdateCommand,     &kWaitCommand,
+    &kCheckpointCommand, &kRestoreCommand, &kRmCommand,      &kExplainCommand,    &kWhyCommand,
+    &kDoctorCommand,     &kVersionCommand, &kHelpCommand,    &kCompletionCommand,
 };
 
 constexpr const Command* kEngineCommands[] = {
-    &kOciCreateCommand, &kOciStartCommand,     &kOciRunCommand,    &kOciStateCommand,
-    &kOciKillCommand,   &kOciDeleteCommand,    &kOciExecCommand,   &kOciListCommand,
-    &kOciPsCommand,     &kOciPauseCommand,     &kOciResumeCommand, &kOciUpdateCommand,
-    &kOciEventsCommand, &kOciFeaturesCommand,  &kOciSpecCommand,   &kOciVersionCommand,
-    &kOciHelpCommand,   &kOciShortHelpCommand,
+    &kOciCreateCommand,     &kOciStartCommand,   &kOciRunCommand,    &kOciStateCommand,
+    &kOciKillCommand,       &kOciDeleteCommand,  &kOciExecCommand,   &kOciListCommand,
+    &kOciPsCommand,         &kOciPauseCommand,   &kOciResumeCommand, &kOciUpdateCommand,
+    &kOciCheckpointCommand, &kOciRestoreCommand, &kOciEventsCommand, &kOciFeaturesCommand,
+    &kOciSpecCommand,       &kOciVersionCommand, &kOciHelpCommand,   &kOciShortHelpCommand,
 };
 
 constexpr OptionSpec kPeopleOptions[] = {
@@ -40,7 +40,7 @@ constexpr OptionSpec kEngineOptions[] = {
     {"systemd-cgroup", 's', "", "have systemd make the cgroup: a path is SLICE:PREFIX:NAME"},
     {"cgroup-manager", 0, "NAME", "cgroupfs, systemd or disabled"},
     {"rootless", 0, "true|false|auto", "accepted; found out by itself"},
-    {"criu", 0, "FILE", ""},
+    {"criu", 0, "FILE", "CRIU for checkpoint and restore (default: criu in PATH)"},
     {"systemd-log", 0, "", ""},
     {"version", 'v', "", "print the version"},
     {"Version", 'V', "", ""},

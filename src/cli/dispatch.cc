@@ -72,6 +72,7 @@ Result<> apply_globals(Context& context, const Arguments& arguments) {
   if (auto timeline = arguments.value("timeline")) {
     context.timeline = timeline->empty() ? "-" : std::string(*timeline);
   }
+  context.criu = arguments.value_or("criu", "");
   if (arguments.has("systemd-cgroup")) context.systemd_cgroup = arguments.flag("systemd-cgroup");
   return {};
 }

@@ -72,9 +72,10 @@ std::string features_json(std::string_view indent) {
   json.field("mountOptions", plan::known_mount_options());
   write_linux(json);
   json.key("annotations").begin_object().field("org.caisson.version", CAISSON_VERSION).end_object();
-  json.field("potentiallyUnsafeConfigAnnotations",
-             Words{spec::kRootAnnotation, "run.oci.hooks.", "run.oci.keep_original_groups",
-                   "run.oci.pidfd_receiver", "run.oci.seccomp.receiver"});
+  json.field(
+      "potentiallyUnsafeConfigAnnotations",
+      Words{spec::kRootAnnotation, "org.criu.config", "run.oci.hooks.",
+            "run.oci.keep_original_groups", "run.oci.pidfd_receiver", "run.oci.seccomp.receiver"});
   json.end_object();
   return out;
 }

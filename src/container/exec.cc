@@ -156,13 +156,14 @@ Result<> make_plan(Context& context, Container& container, const ExecOptions& op
   plan_options.rootless = context.rootless;
   plan_options.no_new_keyring = options.no_new_keyring;
   plan_options.seccomp_receiver = options.seccomp_receiver;
-  auto host = TRY(context.executor.host_facts(false));
+  auto host = TRY(context.executor.process_facts());
   // What the container's own process cannot have was said at create; probes would repeat it.
   plan::Strings notices;
   exec.process = TRY(plan::compile_process(spec, process, host, plan_options, &notices));
   if (context.warn && !options.capabilities.empty()) {
     for (const auto& notice : notices) context.warn(notice);
   }
+  exec.request.may_enter_all = host.privileged && !host.in_user_namespace;
   exec.request.tight_memory = plan::has_tight_memory(spec);
   exec.request.cgroups = container.state.cgroups;
   for (const auto& choice : options.cgroups) TRY(choose_cgroup(choice, exec.request.cgroups));

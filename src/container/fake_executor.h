@@ -15,6 +15,7 @@ class FakeExecutor : public plan::Executor {
   explicit FakeExecutor(std::string scratch) : scratch_(std::move(scratch)) {}
 
   Result<plan::HostFacts> host_facts(bool for_view) override;
+  Result<plan::HostFacts> process_facts() override { return host_facts(false); }
   Result<plan::CreateResult> create(plan::CreateRequest& request) override;
   Result<> start(const plan::StartRequest& request) override;
   Result<plan::ProcessHandle> exec(plan::ExecRequest& request) override;

@@ -25,6 +25,28 @@ using plan::NamespaceKind;
 
 constexpr int kReadyTimeoutMs = 60'000;
 
+// Whether the init has the same namespace as we.
+ErrnoOr<bool> shares(int pid, const char* file) {
+  auto theirs = TRY(sys::fstatat(sys::kCwd, cat("/proc/", pid, "/ns/", file).c_str()));
+  auto ours = TRY(sys::fstatat(sys::kCwd, cat("/proc/self/ns/", file).c_str()));
+  return theirs.st_ino == ours.st_ino;
+}
+
+// All at once (setns(2) of a pidfd). Only who may enter any namespace can enter those for nothing
+// that are ours as well; user and time namespaces are never entered for nothing.
+ErrnoOr<std::vector<JoinNamespace>> join_by_pidfd(const ExecRequest& request) {
+  std::vector<JoinNamespace> joins;
+  if (!request.may_enter_all) return joins;
+  int pid = request.init->pid;
+  auto time = shares(pid, "time");
+  bool plain = TRY(shares(pid, "user")) && (time ? *time : time.error().value == ENOENT);
+  if (!plain) return joins;
+  constexpr int kAll =
+      CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  joins.push_back({NamespaceKind::kPid, kAll, TRY(sys::dup_cloexec(request.init->pidfd))});
+  return joins;
+}
+
 // The kinds in which the init differs from us; entering an equal user namespace is an error, and
 // entering the others for nothing needs rights that a rootless caller may lack.
 ErrnoOr<std::vector<JoinNamespace>> open_differing(const ExecRequest& request) {
@@ -66,6 +88,7 @@ struct Exec {
   sys::SocketPair sockets;
   Fd launcher, launch_data;
   NewProcess process;
+  NewProcess maker;  // of the process, when it is not us
   Passed passed;
   bool outside = false;
 };
@@ -100,10 +123,15 @@ Result<> open_container(Exec& exec) {
   auto& context = exec.context;
   exec.cgroups = TRY(open_cgroups(exec.request.cgroups, exec.request.init->pid));
   context.cgroup_task_fds = exec.cgroups.task_fds;
-  context.joins = TRY_CTX(open_differing(exec.request), "open the container's namespaces");
+  exec.outside = inheritable(*exec.request.process);
+  if (exec.outside) {
+    context.joins = TRY_CTX(join_by_pidfd(exec.request), "look at the container's namespaces");
+  }
+  if (context.joins.empty()) {
+    context.joins = TRY_CTX(open_differing(exec.request), "open the container's namespaces");
+  }
   for (const auto& join : context.joins)
     context.user_namespace |= join.kind == NamespaceKind::kUser;
-  exec.outside = inheritable(*exec.request.process);
   context.intermediate = !exec.outside;
   // Neither the container's user nor the mapped root may put a process in the cgroup: the process
   // outside is made there, by us, and the new one inherits it.
@@ -165,7 +193,8 @@ Result<> converse(Exec& exec) {
   exec.sockets.second.reset();
   int pid = TRY(exec.outside ? made_by_launcher(exec, talk) : made_by_intermediate(exec, talk));
   Fd pidfd = TRY_CTX(sys::pidfd_open(pid), "open the new process");
-  exec.process = NewProcess(pid, std::move(pidfd));
+  // It ends by itself; nobody waits for that now.
+  exec.maker = std::exchange(exec.process, NewProcess(pid, std::move(pidfd)));
   TRY(join_resctrl_groups(exec.request.resctrl_groups, pid));
   TRY(say(talk, "G"));
   TRY(last_event(talk, exec.process, kReadyTimeoutMs, exec.passed, exec.request.on_listener));

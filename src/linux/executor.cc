@@ -29,6 +29,7 @@ class LinuxExecutor final : public plan::Executor {
  public:
   void expect_new_network() override { early_network_.emplace(); }
   Result<plan::HostFacts> host_facts(bool for_view) override { return read_host_facts(for_view); }
+  Result<plan::HostFacts> process_facts() override { return read_process_facts(); }
 
   Result<plan::CreateResult> create(plan::CreateRequest& request) override {
     auto created = create_container(request, early_network_ ? &*early_network_ : nullptr);

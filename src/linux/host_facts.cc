@@ -238,16 +238,21 @@ bool apparmor_enabled() {
 
 }  // namespace
 
-Result<HostFacts> read_host_facts(bool for_view) {
+Result<HostFacts> read_process_facts() {
   HostFacts facts;
   TRY(read_identity(facts));
   read_capabilities(facts);
   facts.last_capability = last_capability();
+  facts.apparmor = apparmor_enabled();
+  facts.selinux = file_system("/sys/fs/selinux") == SELINUX_MAGIC;
+  return facts;
+}
+
+Result<HostFacts> read_host_facts(bool for_view) {
+  HostFacts facts = TRY(read_process_facts());
   TRY(read_cgroups(facts));
   read_v2_controllers(facts.cgroup);
   facts.machine_swap_accounting = swap_accounting(facts.cgroup);
-  facts.apparmor = apparmor_enabled();
-  facts.selinux = file_system("/sys/fs/selinux") == SELINUX_MAGIC;
   facts.kcore = exists("/proc/kcore");
   if (for_view) TRY(read_host_view(facts));
   return facts;

@@ -10,5 +10,7 @@ namespace caisson::linux {
 // With it the mount table and the directories on the way to mounts are read as well; fails when the
 // working directory was deleted.
 Result<plan::HostFacts> read_host_facts(bool for_view);
+// Without cgroups.
+Result<plan::HostFacts> read_process_facts();
 
 }  // namespace caisson::linux

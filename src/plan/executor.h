@@ -151,8 +151,9 @@ struct ExecRequest {
   Stdio stdio;
   int console_socket = -1;
   int preserve_fds = 0;
-  bool new_session = true;   // without a terminal: false keeps the caller's, for job control
-  bool share_memory = true;  // see CreateRequest
+  bool new_session = true;     // without a terminal: false keeps the caller's, for job control
+  bool share_memory = true;    // see CreateRequest
+  bool may_enter_all = false;  // CAP_SYS_ADMIN in the initial user namespace
   Timeline* timeline = nullptr;
   ListenerFunction on_listener;  // set when the process' filter has a listener
 };
@@ -220,6 +221,8 @@ class Executor {
 
   // `for_view`: also the mounts and directories that a machine view needs.
   virtual Result<HostFacts> host_facts(bool for_view) = 0;
+  // Without cgroups: what a process in a running container needs.
+  virtual Result<HostFacts> process_facts() = 0;
 
   // The plan that is being compiled will ask for a new network namespace of the caller's own user
   // namespace: what takes the kernel so long may begin now. A hint; the next create() uses what

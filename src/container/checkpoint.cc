@@ -33,9 +33,8 @@ Result<plan::Plan> plan_of(Context& context, const Container& container) {
   options.default_cgroup_name = container.state.id;
   options.systemd_scope = !container.state.systemd_scope.empty();
   options.no_cgroups = container.state.cgroups.empty();
-  if (sys::faccessat(container.folder.dir, kNotifyDirectory, F_OK)) {
-    options.notify_directory = cat(container.folder.path, "/", kNotifyDirectory);
-  }
+  std::string notify = cat(container.folder.path, "/", kNotifyDirectory);
+  if (sys::faccessat(sys::kCwd, notify.c_str(), F_OK)) options.notify_directory = std::move(notify);
   return plan::compile(spec, host, options);
 }
 

@@ -115,7 +115,6 @@ void prepare(ChildContext& context, const plan::Plan& plan, ChildReport* report)
   context.report = report;
   context.sources.resize(plan.mounts.steps.size());
   context.id_map_namespaces.resize(plan.mounts.steps.size());
-  context.state_dir = "/";
 }
 
 }  // namespace

@@ -38,13 +38,26 @@ Result<plan::Plan> plan_of(Context& context, const Container& container) {
   return plan::compile(spec, host, options);
 }
 
+// CRIU reads its images, and opens the standard streams anew, as the root of the container: of a
+// new user namespace that one may do neither. A container that no restore could make is not ended.
+Result<> check_restorable(const plan::Plan& plan) {
+  TRY(plan::external_mounts(plan, plan.cgroup));
+  if (!plan.namespaces.is_new(spec::NamespaceKind::kUser)) return {};
+  return std::unexpected(
+      Error::with_cause(EOPNOTSUPP, "CRIU could not restore it in a user namespace of its own")
+          .doing("save the container")
+          .where("linux.namespaces")
+          .cure("only containers without a user namespace can be saved")
+          .code("checkpoint.unsupported"));
+}
+
 }  // namespace
 
 Result<> checkpoint(Context& context, std::string_view id, const plan::CriuOptions& options) {
   auto container = TRY(open_for_change(context, id));
   TRY(check_savable(context, container));
   const auto plan = TRY(plan_of(context, container));
-  TRY(plan::external_mounts(plan, plan.cgroup));
+  TRY(check_restorable(plan));
   plan::ProcessHandle init{container.state.init.pid, container.state.init.start_time,
                            TRY_CTX(sys::dup_cloexec(container.init), "duplicate a pidfd")};
   plan::CheckpointRequest request;

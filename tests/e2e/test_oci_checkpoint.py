@@ -433,6 +433,18 @@ class Refusals(OciCase):
         self.assert_ok(self.oci("start", self.name))
         self.assert_refused("checkpoint", self.name, says=["id map of a mount", "mounts["])
 
+    def test_a_user_namespace_is_more_than_criu_restores(self):
+        if os.getuid() != 0:
+            self.skipTest("ids are mapped by root")
+        maps = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        namespaces = [*harness.default_config()["linux"]["namespaces"], {"type": "user"}]
+        bundle = self.bundle("/bin/sleep", "1000", changes={
+            "linux": {"namespaces": namespaces, "uidMappings": maps, "gidMappings": maps}})
+        os.chmod(self.dir, 0o755)
+        self.start_new(bundle)
+        self.assert_refused("checkpoint", self.name, says=["user namespace"])
+        self.assertEqual(self.state_of()["status"], "running")
+
 
 if __name__ == "__main__":
     harness.main()

@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -94,21 +96,56 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
   return best;
 }
 
-std::optional<std::int64_t> parse_size(std::string_view text) {
-  auto digits = text.find_first_not_of("0123456789");
-  auto value = parse_number<std::int64_t>(text.substr(0, digits));
-  if (!value) return std::nullopt;
-  if (digits == std::string_view::npos) return value;
+namespace {
+
+// The power of two that a suffix stands for: "", "b", "k", "kb", "KiB", ...
+std::optional<int> size_shift(std::string_view text) {
   std::string suffix;
-  for (char c : text.substr(digits)) suffix += lower(c);
-  constexpr std::string_view kUnits = "bkmgt";
+  for (char c : text.starts_with(' ') ? text.substr(1) : text) suffix += lower(c);
+  if (suffix.empty()) return text.empty() ? std::optional(0) : std::nullopt;
+  constexpr std::string_view kUnits = "bkmgtp";
   auto unit = kUnits.find(suffix[0]);
   if (unit == std::string_view::npos) return std::nullopt;
   auto rest = std::string_view(suffix).substr(1);
   if (!rest.empty() && (unit == 0 || (rest != "b" && rest != "ib"))) return std::nullopt;
-  auto shift = static_cast<int>(unit) * 10;
-  if (*value > (std::numeric_limits<std::int64_t>::max() >> shift)) return std::nullopt;
-  return *value << shift;
+  return static_cast<int>(unit) * 10;
+}
+
+// What "0.DIGITS" makes of `unit`, at most 2^50, rounded down.
+std::int64_t fraction_of(std::string_view digits, std::int64_t unit) {
+  std::int64_t value = 0;
+  for (; !digits.empty(); digits.remove_suffix(1)) {
+    value = ((digits.back() - '0') * unit + value) / 10;
+  }
+  return value;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> parse_size(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789";
+  auto whole_end = std::min(text.find_first_not_of(kDigits), text.size());
+  auto whole = parse_number<std::int64_t>(text.substr(0, whole_end));
+  std::string_view fraction, rest = text.substr(whole_end);
+  if (rest.starts_with('.')) {
+    rest.remove_prefix(1);
+    fraction = rest.substr(0, std::min(rest.find_first_not_of(kDigits), rest.size()));
+    if (fraction.empty()) return std::nullopt;
+    rest.remove_prefix(fraction.size());
+  }
+  auto shift = size_shift(rest);
+  constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
+  if (!whole || !shift || *whole > (kMax >> *shift)) return std::nullopt;
+  std::int64_t bytes = *whole << *shift;
+  std::int64_t part = fraction_of(fraction, std::int64_t{1} << *shift);
+  return bytes > kMax - part ? std::nullopt : std::optional(bytes + part);
+}
+
+std::string killed_text(int signal) {
+  const char* name = ::strsignal(signal);
+  std::string text = cat("killed by signal ", signal);
+  if (name == nullptr || *name == '\0') return text;
+  return cat(text, " (", lower(*name), name + 1, ")");
 }
 
 std::string human_size(std::uint64_t bytes) {

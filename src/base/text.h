@@ -59,6 +59,9 @@ std::string hex(std::uint64_t value);
 // `text` in double quotes with C escapes for control characters, quotes and backslashes.
 std::string quoted(std::string_view text);
 
+// "killed by signal 31 (bad system call)".
+std::string killed_text(int signal);
+
 // Splits at each `separator`; an empty text gives one empty piece.
 std::vector<std::string_view> split(std::string_view text, char separator);
 // Splits at the first `separator`; the second half is empty without one.
@@ -80,8 +83,9 @@ std::string join(const Range& pieces, std::string_view separator) {
 // The candidate nearest to `word` (edit distance at most 2 and below half its length), or "".
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates);
 
-// Bytes with a binary suffix of one letter: "64m", "1g", "512k", "100" (b, k, m, g, t; any case; an
-// optional trailing "b" or "ib" after the letter). Empty optional when malformed or above int64.
+// Bytes with a binary suffix of one letter: "64m", "1.5g", "512k", "100" (b, k, m, g, t, p; any
+// case; an optional trailing "b" or "ib" after the letter, a space before it); rounded down. Empty
+// optional when malformed or above int64.
 std::optional<std::int64_t> parse_size(std::string_view text);
 
 // "12.3 MiB"

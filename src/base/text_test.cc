@@ -25,6 +25,27 @@ TEST(Text, ParseSizeKnowsBinarySuffixes) {
   EXPECT_EQ(parse_size("1GiB"), 1 << 30);
   EXPECT_EQ(parse_size("2kb"), 2048);
   EXPECT_EQ(parse_size("7b"), 7);
+  EXPECT_EQ(parse_size("2p"), std::int64_t{2} << 50);
+  EXPECT_EQ(parse_size("1 g"), 1 << 30);
+}
+
+TEST(Text, ParseSizeRoundsFractionsDown) {
+  EXPECT_EQ(parse_size("1.5g"), std::int64_t{3} << 29);
+  EXPECT_EQ(parse_size("0.25KiB"), 256);
+  EXPECT_EQ(parse_size("1.9"), 1);
+  EXPECT_EQ(parse_size("0.3k"), 307);
+  EXPECT_EQ(parse_size("8191.9999999999999999999p"), (std::int64_t{8192} << 50) - 1);
+  for (const char* bad : {"1.", ".5g", "1.5.5g", "1,5g", "-1.5g", "1.5 ", "8192p", "1.x"}) {
+    EXPECT_FALSE(parse_size(bad)) << bad;
+  }
+}
+
+TEST(Text, KilledTextNamesTheSignal) {
+  EXPECT_EQ(killed_text(31), "killed by signal 31 (bad system call)");
+  EXPECT_EQ(killed_text(9), "killed by signal 9 (killed)");
+}
+
+TEST(Text, ParseSizeRefusesOthers) {
   for (auto bad : {"", "m", "1x", "-1", "1.5g", "9999999999g", "1mm", "7bb"})
     EXPECT_FALSE(parse_size(bad)) << bad;
 }

@@ -6,7 +6,7 @@ namespace {
 constexpr const Command* kPeopleCommands[] = {
     &kRunCommand,        &kExecCommand,    &kPsCommand,      &kListCommand,       &kTopCommand,
     &kStatsCommand,      &kLogsCommand,    &kInspectCommand, &kDiffCommand,       &kStopCommand,
-    &kKillCommand,       &kPauseCommand,   &kResumeCommand,  &kUpdateCommand,     &kWaitCommand,
+    &kKillCommand,       &kPauseCommand,   &kResumeCommand,  &kUpdateCommand, &kMountCommand, &kUnmountCommand, &kWaitCommand,
     &kCheckpointCommand, &kRestoreCommand, &kRmCommand,      &kExplainCommand,    &kWhyCommand,
     &kDoctorCommand,     &kVersionCommand, &kHelpCommand,    &kCompletionCommand,
 };
@@ -14,7 +14,7 @@ constexpr const Command* kPeopleCommands[] = {
 constexpr const Command* kEngineCommands[] = {
     &kOciCreateCommand,     &kOciStartCommand,   &kOciRunCommand,    &kOciStateCommand,
     &kOciKillCommand,       &kOciDeleteCommand,  &kOciExecCommand,   &kOciListCommand,
-    &kOciPsCommand,         &kOciPauseCommand,   &kOciResumeCommand, &kOciUpdateCommand,
+    &kOciPsCommand,         &kOciPauseCommand,   &kOciResumeCommand, &kOciUpdateCommand, &kOciMountsCommand,
     &kOciCheckpointCommand, &kOciRestoreCommand, &kOciEventsCommand, &kOciFeaturesCommand,
     &kOciSpecCommand,       &kOciVersionCommand, &kOciHelpCommand,   &kOciShortHelpCommand,
 };

@@ -41,6 +41,14 @@ void take_go_exec_failure(std::string& message, const Error& error) {
   message.erase(begin + 5, 1);
 }
 
+// Engines and their users look for these words, up to Docker's documentation.
+void take_runc_mount_failure(std::string& message, const Error& error) {
+  std::string step = cat(error.step(), ": ");
+  auto begin = message.find(step);
+  if (error.code() != "mount.failed" || begin == std::string::npos) return;
+  message.replace(begin, step.size(), "error during container init: error mounting: ");
+}
+
 }  // namespace
 
 Dialect dialect_of(std::string_view program) {
@@ -86,6 +94,7 @@ std::string dialect_message(Dialect dialect, std::string message, const Error& e
     take_crun_missing_program(message);
   } else {
     lower_errno_text(message, error);
+    take_runc_mount_failure(message, error);
     take_go_exec_failure(message, error);
   }
   return message;

@@ -38,9 +38,15 @@ Result<Session> Session::open(const Context& context, bool make_root) {
       .rootless = !library::is_privileged(),
       .timeline = session.timeline_.get(),
       .warn = {},
+      .debug = {},
       .lock_timeout_ms = 10'000,
       .fault_step = fault_from_environment(),
   });
+  if (traced) {
+    session.containers_->debug = [&reporter = context.reporter](std::string_view text) {
+      reporter.trace(text);
+    };
+  }
   // A program's own error output stays its own where nobody looks on; but an ordinary user is told
   // what he does not get, unless he asks for quiet.
   bool shown = context.debug || !library::is_privileged() || sys::is_terminal(FdRef(STDERR_FILENO));

@@ -42,6 +42,7 @@ struct Context {
   plan::Timeline* timeline = nullptr;
   // Receives what is worth saying and is no error: notices of the plan, failed poststop hooks.
   std::function<void(std::string_view)> warn;
+  std::function<void(std::string_view)> debug;  // what --debug shows; may be empty
   int lock_timeout_ms = 10'000;
   // This process is a host with threads, memory and children of its own, which outlives the call:
   // locks belong to calls, no daemon is forked (RunMode::kSupervised is an error, a container whose
@@ -197,6 +198,11 @@ Result<> kill(Context& context, std::string_view id, int signal, bool all = fals
 Result<Exit> stop(Context& context, std::string_view id, int signal, int grace_ms);
 Result<> pause(Context& context, std::string_view id);
 Result<> resume(Context& context, std::string_view id);
+
+// Mounts for a container that has not ended, all of them or none; and mounts that it loses, by
+// their places in the container. Its configuration stays what it was.
+Result<> add_mounts(Context& context, std::string_view id, const std::vector<spec::Mount>& mounts);
+Result<> remove_mounts(Context& context, std::string_view id, const Strings& destinations);
 
 // Changes the limits of a created, running or paused container: what is absent in `change` stays.
 // On failure everything is as before.

@@ -23,6 +23,8 @@ class FakeExecutor : public plan::Executor {
   Result<> checkpoint(const plan::CheckpointRequest& request) override;
   // A process that sleeps.
   Result<plan::CreateResult> restore(plan::RestoreRequest& request) override;
+  // Keeps the targets in `mounted`, or takes them from there.
+  Result<> change_mounts(const plan::MountChange& change) override;
   Result<std::vector<int>> processes(const plan::CgroupLocations& cgroups) override;
   Result<> kill_all(const plan::CgroupLocations& cgroups, int signal) override;
   Result<> freeze(const plan::CgroupLocations& cgroups, int timeout_ms) override;
@@ -43,6 +45,7 @@ class FakeExecutor : public plan::Executor {
   bool fail_checkpoint = false;
   std::string saved;  // directories of images, one a line
   std::map<std::string, std::string> limits;
+  Strings mounted;
   Fd out_of_memory;
 
  private:
@@ -72,6 +75,7 @@ struct World {
       .rootless = false,
       .timeline = nullptr,
       .warn = {},
+      .debug = {},
       .lock_timeout_ms = 10'000,
       .embedded = false,
       .share_memory = true,

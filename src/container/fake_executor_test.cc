@@ -209,6 +209,14 @@ Result<plan::ProcessHandle> FakeExecutor::exec(plan::ExecRequest& request) {
   return std::unexpected(std::move(executed).error());
 }
 
+Result<> FakeExecutor::change_mounts(const plan::MountChange& change) {
+  for (const auto& step : change.plan->mounts.steps) {
+    std::erase(mounted, step.target);
+    if (step.op != plan::MountOp::kUnmount) mounted.push_back(step.target);
+  }
+  return {};
+}
+
 Result<std::vector<int>> FakeExecutor::processes(const plan::CgroupLocations&) {
   return std::vector<int>{1, 2};
 }

@@ -1,7 +1,7 @@
 #include "container/hooks.h"
 
 #include <sched.h>
-#include <unistd.h>
+#include <unistd.h>  // environ
 
 #include <algorithm>
 #include <optional>
@@ -45,7 +45,7 @@ struct RunningHook {
 ErrnoOr<RunningHook> spawn(const spec::Hook& hook, std::string_view state, const HookPlace& place) {
   const spec::Strings default_args{hook.path};
   auto args = pointers(hook.args.empty() ? default_args : hook.args);
-  auto env = pointers(hook.env);
+  auto env = hook.env ? pointers(*hook.env) : std::vector<char*>();
   Fd input = TRY(make_input(state));
   auto output = TRY(sys::pipe());
   auto report = TRY(sys::pipe());
@@ -57,7 +57,7 @@ ErrnoOr<RunningHook> spawn(const spec::Hook& hook, std::string_view state, const
   child.path = hook.path.c_str();
   child.program = program.number();
   child.args = args.data();
-  child.env = env.data();
+  child.env = hook.env ? env.data() : environ;
   child.input = input.number();
   child.output = place.out >= 0 ? place.out : output.write.number();
   child.errors = place.err >= 0 ? place.err : output.write.number();
@@ -140,8 +140,8 @@ Result<> run_hook(const spec::Hook& hook, std::string_view phase, std::size_t in
     return std::unexpected(
         failure(exec_error, phase, index, hook, std::string(errno_text(exec_error))));
   }
-  std::string how = status.code == CLD_EXITED ? cat("exit status ", status.status)
-                                              : cat("killed by signal ", status.status);
+  std::string how =
+      status.code == CLD_EXITED ? cat("exit status ", status.status) : killed_text(status.status);
   return std::unexpected(
       failure(ECANCELED, phase, index, hook, cat(how, described_output(*running))));
 }

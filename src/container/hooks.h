@@ -32,11 +32,11 @@ struct HookOutput {
   HookPlace place() const { return {-1, 0, out.number(), err.number()}; }
 };
 
-// Runs them in order, each to its end: with exactly its own arguments and environment, `state`
-// (JSON) on standard input, in a session of its own. A hook fails by its exit status, by a signal,
-// or by running longer than its timeout (then its process group is killed); what it wrote, up to 4
-// KB, is in the error. `phase` is the hooks' name: "createRuntime". The first failure ends the
-// list.
+// Runs them in order, each to its end: with exactly its own arguments and environment (without one
+// it inherits ours, as with other runtimes), `state` (JSON) on standard input, in a session of its
+// own. A hook fails by its exit status, by a signal, or by running longer than its timeout (then
+// its process group is killed); what it wrote, up to 4 KB, is in the error. `phase` is the hooks'
+// name: "createRuntime". The first failure ends the list.
 Result<> run_hooks(const std::vector<spec::Hook>& hooks, std::string_view phase,
                    std::string_view state, const HookPlace& place = {});
 

@@ -1,5 +1,6 @@
 #include "container/start_sequence.h"
 
+#include <linux/seccomp.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -73,6 +74,16 @@ void announce_network(const Start& start) {
   if (network) start.context.executor.expect_new_network();
 }
 
+// As runc says it, and tests for it. The flags that every thread or a listener needs are of no
+// interest.
+void tell_filter_flags(const Start& start) {
+  const auto& seccomp = start.plan.process.seccomp;
+  constexpr auto kOurs = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_NEW_LISTENER |
+                         SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+  if (!start.context.debug || seccomp.program.empty()) return;
+  start.context.debug(cat("seccomp filter flags: ", seccomp.filter_flags & ~kOurs));
+}
+
 Result<> make_plan(Start& start) {
   const CreateOptions& options = start.options;
   bool view = options.spec->root_source == spec::RootSource::kMachineView;
@@ -95,6 +106,7 @@ Result<> make_plan(Start& start) {
   }
   start.plan = TRY(plan::compile(*options.spec, start.host, plan_options));
   tell_notices(start.context, start.plan);
+  tell_filter_flags(start);
   return check_terminal(start);
 }
 
@@ -339,6 +351,12 @@ Result<> execute(Start& start) {
     Snapshot snapshot{container.state, Status::kCreated, {}};
     return state_json(snapshot, "");
   };
+  HookOutput hook_output;
+  if (!start.plan.hooks.start_container.empty()) {
+    hook_output = TRY(HookOutput::open(start.plan.annotations));
+  }
+  request.hook_out = hook_output.out.number();
+  request.hook_err = hook_output.err.number();
   request.on_listener = [&](FdRef listener, int pid) {
     return start.seccomp_agent.send(listener, pid, container.state, Status::kCreating);
   };

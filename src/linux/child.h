@@ -77,6 +77,7 @@ enum class Operation : std::int32_t {
   kMakeLink,
   kWrite,
   kRead,
+  kDetach,
 };
 std::string_view operation_name(Operation operation);
 
@@ -111,6 +112,12 @@ struct JoinMessage {
   std::uint8_t await_device_rules = 0;  // see ChildContext
 };
 
+// Asks for the id map of mount step `index`; its detached tree comes along. The answer is the word.
+struct IdMapMessage {
+  char word = 'I';
+  std::int32_t index = 0;
+};
+
 struct ChildContext {
   const plan::Plan* plan = nullptr;
   const plan::ProcessPlan* process = nullptr;
@@ -124,6 +131,7 @@ struct ChildContext {
   int start_fd = -1;     // listening socket for the launcher, or -1
   int launcher_fd = -1;  // sealed memfd with the launcher
   int launch_data_fd = -1;
+  int hook_out = -1, hook_err = -1;  // for the launcher's hooks, or -1
   int console_socket = -1;
   int stdio[3] = {-1, -1, -1};
   int preserve_fds = 0;
@@ -155,7 +163,7 @@ struct ChildContext {
 
   Fd root_tree;                       // detached clone of the root file system
   std::vector<Fd> sources;            // per mount step: detached clone of its bind source
-  std::vector<Fd> id_map_namespaces;  // per mount step: user namespace for an idmapped bind
+  std::vector<Fd> id_map_namespaces;  // per mount step: user namespace with the id map
   const char* scratch_dir = nullptr;  // absolute path, on which the layers of a view are mounted
 
   sys::SignalSet signal_mask;     // to be restored for the program
@@ -169,7 +177,8 @@ struct ChildContext {
   bool loopback_up = false;
   int root_fd = -1;  // the new root, attached
   std::size_t mounts_made =
-      0;               // steps of the first phase that were run before the cgroups were joined
+      0;                // steps of the first phase that were run before the cgroups were joined
+  int own_fds_fd = -1;  // our /proc/self/fd: names what is open for calls that take a path only
   int layers_fd = -1;  // tmpfs that takes the changes of a machine view
   int devpts_fd = -1;
   int null_mask_fd = -1, empty_mask_fd = -1;  // first masks, cloned for the next ones
@@ -189,6 +198,9 @@ struct ChildContext {
 [[noreturn]] void run_exec_outside(ChildContext& context);
 // ... or, made by run_intermediate_child(), inside of it.
 [[noreturn]] void run_exec_child(ChildContext& context);
+// Makes the mount steps of the plan in a running container, from outside of its pid namespace, and
+// never returns. All of them or none.
+[[noreturn]] void run_mount_change(ChildContext& context);
 // Enters namespaces, makes the init (or the joining process) as a child of the caller's parent.
 [[noreturn]] void run_intermediate_child(ChildContext& context, void (*next)(ChildContext&));
 
@@ -198,6 +210,8 @@ ErrnoOr<> prepare_root(ChildContext& context);
 // that shows our cgroups or whose memory is to be charged to them.
 ErrnoOr<> run_mounts(ChildContext& context, bool without_cgroups);
 ErrnoOr<> run_final_mounts(ChildContext& context);
+// Takes away what the first `steps` steps have attached.
+ErrnoOr<> unmount_targets(ChildContext& context, std::size_t steps);
 ErrnoOr<> pivot_into_root(ChildContext& context);
 ErrnoOr<> apply_root_propagation(ChildContext& context);
 ErrnoOr<> open_bound_cgroups(ChildContext& context);
@@ -215,6 +229,15 @@ ErrnoOr<> prepare_seccomp(ChildContext& context);
 ErrnoOr<> become_user(ChildContext& context);
 ErrnoOr<> find_program(ChildContext& context);
 ErrnoOr<> start_launcher(ChildContext& context);
+
+// Id map (where `map_ids` says so) and propagation of mount step `index`'s tree, ...
+ErrnoOr<> finish_tree(ChildContext& context, int index, const plan::MountStep& step, FdRef tree,
+                      bool map_ids);
+// ... and before them its attributes: everything that mount_setattr(2) can do.
+ErrnoOr<> apply_attributes(ChildContext& context, int index, const plan::MountStep& step,
+                           FdRef tree, bool map_ids);
+// Needs rights over the tree's file system and over the user namespace `id_map`.
+ErrnoOr<> set_id_map(const plan::MountStep& step, FdRef tree, FdRef id_map);
 
 // Sets the loopback device of our network namespace up.
 ErrnoOr<> bring_loopback_up();

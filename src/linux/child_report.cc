@@ -52,7 +52,7 @@ static_assert(std::size(kStepNames) == static_cast<std::size_t>(ChildStep::kCoun
 constexpr std::string_view kOperationNames[] = {
     "",      "open source",    "resolve target", "make target", "open file system", "configure",
     "mount", "set attributes", "map ids of",     "attach",      "make device",      "make link",
-    "write", "read",
+    "write", "read",           "detach",
 };
 
 std::string_view mount_verb(MountOp op) {
@@ -70,6 +70,7 @@ std::string_view mount_verb(MountOp op) {
     case MountOp::kCopyUp: return "mount (tmpcopyup)";
     case MountOp::kCgroup: return "mount cgroup file systems";
     case MountOp::kConsole: return "make console";
+    case MountOp::kUnmount: return "unmount";
   }
   return "mount";
 }
@@ -84,12 +85,18 @@ std::string describe(const MountStep& step) {
   return cat(mount_verb(step.op), " ", step.target);
 }
 
-std::string_view mount_cure(const ChildReport& report, const MountStep& step) {
+std::string_view mount_cure(const ChildReport& report) {
   switch (report.operation) {
     case Operation::kOpenSource:
       if (report.error == ENOENT) return "create the source on the host or correct the path";
       if (report.error == EACCES)
         return "the mapped root of the user namespace must be able to search it";
+      break;
+    case Operation::kDetach:
+      if (report.error == EINVAL) {
+        return "nothing but the root file system is mounted there; see /proc/self/mountinfo in the "
+               "container";
+      }
       break;
     case Operation::kResolveTarget:
       if (report.error == ELOOP || report.error == EXDEV) {
@@ -116,8 +123,14 @@ std::string_view mount_cure(const ChildReport& report, const MountStep& step) {
     case Operation::kMount:
       if (report.error == EPERM) return "a user namespace may not mount this here";
       break;
-    case Operation::kNone:
     case Operation::kAttributes:
+      if (report.error == EPERM) {
+        return "the source's mount has a flag that a user namespace may not take from it: leave "
+               "the "
+               "option out that clears it, or clear it on the host";
+      }
+      break;
+    case Operation::kNone:
     case Operation::kAttach:
     case Operation::kMakeNode:
     case Operation::kMakeLink:
@@ -125,7 +138,6 @@ std::string_view mount_cure(const ChildReport& report, const MountStep& step) {
     case Operation::kRead: break;
   }
   if (report.error == ENOSPC) return "free space or raise the limits on mounts (fs.mount-max)";
-  (void)step;
   return "";
 }
 
@@ -149,7 +161,7 @@ Error mount_error(const ChildReport& report, const plan::Plan& plan) {
       : report.log[0] != '\0'
           ? Error::with_cause(report.error, cat(report.log, " (", errno_text(report.error), ")"))
           : Error(Errno{report.error});
-  auto cure = mount_cure(report, step);
+  auto cure = mount_cure(report);
   Error full = std::move(error).doing(doing).code("mount.failed");
   if (!step.origin.empty()) full = std::move(full).where(step.origin);
   if (!cure.empty()) full = std::move(full).cure(cure);
@@ -318,8 +330,23 @@ Error exec_error(const LaunchReport& report, const std::string& program) {
 }
 
 std::string wait_text(int status) {
-  if (WIFSIGNALED(status)) return cat("killed by signal ", WTERMSIG(status));
+  if (WIFSIGNALED(status)) return killed_text(WTERMSIG(status));
   return cat("exit status ", WEXITSTATUS(status));
+}
+
+Error hook_error(const LaunchReport& report) {
+  std::string doing = cat("error running startContainer hook #", report.hook);
+  std::string_view output =
+      trim(std::string_view(report.detail, strnlen(report.detail, sizeof report.detail)));
+  Error error = report.error >= 0
+                    ? Error(Errno{report.error})
+                    : Error::with_cause(ECANCELED, cat(wait_text(-report.error - 1),
+                                                       output.empty() ? "" : ", output: ", output));
+  return std::move(error)
+      .doing(doing)
+      .where("hooks.startContainer[", report.hook, "]")
+      .step("hooks")
+      .code("hook.failed");
 }
 
 // The kernel's word for "exec PROFILE" is ENOENT when no such profile is loaded; SELinux says
@@ -348,14 +375,7 @@ Error label_error(const LaunchReport& report) {
 Error launch_error(const LaunchReport& report, const std::string& program) {
   switch (report.step) {
     case LaunchStep::kExec: return exec_error(report, program).step("exec");
-    case LaunchStep::kHook: {
-      std::string doing = cat("error running startContainer hook #", report.hook);
-      if (report.error >= 0) return Error(Errno{report.error}).doing(doing).step("hooks");
-      return Error::with_cause(ECANCELED, wait_text(-report.error - 1))
-          .doing(doing)
-          .step("hooks")
-          .code("hook.failed");
-    }
+    case LaunchStep::kHook: return hook_error(report);
     case LaunchStep::kLabel: return label_error(report);
     case LaunchStep::kSeccomp:
       return Error(Errno{report.error}).doing("load the seccomp filter").step("seccomp");

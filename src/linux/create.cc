@@ -11,6 +11,7 @@
 #include "linux/net_devices.h"
 #include "linux/resctrl.h"
 #include "linux/scope.h"
+#include "linux/sources.h"
 #include "linux/spawn.h"
 #include "sys/file.h"
 #include "sys/mount.h"
@@ -63,6 +64,8 @@ Result<> prepare_context(Start& start) {
   context.stdio[1] = start.request.stdio.out;
   context.stdio[2] = start.request.stdio.err;
   context.preserve_fds = start.request.preserve_fds;
+  context.hook_out = start.request.hook_out;
+  context.hook_err = start.request.hook_err;
   context.end_with_parent = start.request.end_with_caller;
   context.want_layers = start.request.want_layers;
   context.scratch_dir = start.request.scratch_dir.c_str();
@@ -120,26 +123,6 @@ Result<> open_namespaces(Start& start) {
   return {};
 }
 
-// Id maps need rights over the file system's own user namespace, which a child in another one
-// lacks.
-Result<> map_ids_of_source(const plan::MountStep& step, FdRef tree, FdRef id_map) {
-  mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_IDMAP;
-  attributes.userns_fd = static_cast<__u64>(id_map.number());
-  unsigned flags = AT_EMPTY_PATH | (step.idmap_recursive ? AT_RECURSIVE : 0);
-  auto mapped = sys::mount_setattr(tree, "", flags, attributes);
-  if (mapped) return {};
-  return std::unexpected(Error(mapped.error())
-                             .doing("map ids of mount source ", step.source)
-                             .where(step.origin)
-                             .cure(mapped.error().value == EINVAL
-                                       ? "its file system may not support idmapped mounts; use "
-                                         "another, or leave the maps out"
-                                       : "")
-                             .step("mounts")
-                             .code("mount.idmap"));
-}
-
 bool has_v1(const plan::CgroupPlan& plan) {
   return std::ranges::any_of(plan.directories, [](const auto& step) { return !step.v2; });
 }
@@ -173,18 +156,12 @@ Result<> make_cgroup_directories(Start& start) {
   return {};
 }
 
-// What shall be made anew at the target instead of being mounted there.
-bool is_copied_link(const plan::MountStep& step) {
-  return step.copy_symlink && sys::readlink(sys::kCwd, step.source.c_str());
-}
-
 // Bind sources are cloned here, in the caller's own mount namespace and with its rights, so that
 // the mapped root of a user namespace need not reach them. Without privilege the child does it.
 Result<> open_sources(Start& start) {
   auto& context = start.context;
   const auto& mounts = start.request.plan->mounts;
-  context.sources.resize(mounts.steps.size());
-  context.id_map_namespaces.resize(mounts.steps.size());
+  prepare_sources(context, mounts.steps.size());
   if (sys::geteuid() != 0) return {};
   if (!mounts.root.machine_view) {
     auto tree = sys::open_tree(sys::kCwd, mounts.root.path.c_str(), OPEN_TREE_CLONE | AT_RECURSIVE);
@@ -198,33 +175,7 @@ Result<> open_sources(Start& start) {
                                  .step("root"));
     }
   }
-  for (std::size_t i = 0; i < mounts.steps.size(); ++i) {
-    const auto& step = mounts.steps[i];
-    if (!step.uid_mappings.empty()) {
-      context.id_map_namespaces[i] =
-          TRY(make_id_map_namespace(step.uid_mappings, step.gid_mappings));
-    }
-    if (step.op != MountOp::kBind || is_copied_link(step)) continue;
-    auto source = open_bind_source(step);
-    // Not privileged after all (root of an outer user namespace with locked mounts): the child
-    // tries.
-    if (!source && (source.error().value == EPERM || source.error().value == EINVAL)) continue;
-    if (!source && step.optional) continue;
-    if (!source) {
-      return std::unexpected(Error(source.error())
-                                 .doing("open mount source ", step.source)
-                                 .where(step.origin)
-                                 .cure("create the source on the host or correct the path")
-                                 .step("mounts")
-                                 .code("mount.source"));
-    }
-    context.sources[i] = std::move(*source);
-    if (context.id_map_namespaces[i]) {
-      TRY(map_ids_of_source(step, context.sources[i], context.id_map_namespaces[i]));
-      context.id_map_namespaces[i].reset();
-    }
-  }
-  return {};
+  return open_bind_sources(context, mounts.steps);
 }
 
 // Whether the child needs nothing of the host's tree that was not opened for it.
@@ -243,7 +194,7 @@ bool fits_empty_namespace(const Start& start) {
   if (!plain || hooked) return false;
   for (std::size_t i = 0; i < plan.mounts.steps.size(); ++i) {
     const auto& step = plan.mounts.steps[i];
-    if (step.op == MountOp::kBind && !context.sources[i]) return false;
+    if (step.op == MountOp::kBind && !context.sources[i] && !step.source_in_root) return false;
     if (step.op == MountOp::kOverlayView || step.bind_device) return false;
   }
   return true;
@@ -394,7 +345,9 @@ Result<> write_launch(Start& start) {
                     &request.plan->hooks.start_container,
                     {},
                     start.context.report_fd,
-                    start.context.start_fd};
+                    start.context.start_fd,
+                    start.context.hook_out,
+                    start.context.hook_err};
   if (!block.hooks->empty() && request.hook_state) {
     block.hook_state = request.hook_state(start.result.init);
   }
@@ -481,12 +434,6 @@ constexpr ParentStep kSteps[] = {
 };
 
 }  // namespace
-
-ErrnoOr<Fd> open_bind_source(const plan::MountStep& step) {
-  unsigned flags = OPEN_TREE_CLONE | (step.recursive ? AT_RECURSIVE : 0) |
-                   (step.no_symlink_source ? AT_SYMLINK_NOFOLLOW : 0);
-  return sys::open_tree(sys::kCwd, step.source.c_str(), flags);
-}
 
 Result<CreateResult> create_container(CreateRequest& request, EarlyNetwork* network) {
   Start start(request, TRY(SharedReport::create(request.plan->mounts.steps.size())), network);

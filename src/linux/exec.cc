@@ -47,32 +47,6 @@ ErrnoOr<std::vector<JoinNamespace>> join_by_pidfd(const ExecRequest& request) {
   return joins;
 }
 
-// The kinds in which the init differs from us; entering an equal user namespace is an error, and
-// entering the others for nothing needs rights that a rootless caller may lack.
-ErrnoOr<std::vector<JoinNamespace>> open_differing(const ExecRequest& request) {
-  constexpr std::pair<NamespaceKind, const char*> kFiles[] = {
-      {NamespaceKind::kUser, "user"},     {NamespaceKind::kMount, "mnt"},
-      {NamespaceKind::kPid, "pid"},       {NamespaceKind::kNetwork, "net"},
-      {NamespaceKind::kIpc, "ipc"},       {NamespaceKind::kUts, "uts"},
-      {NamespaceKind::kCgroup, "cgroup"}, {NamespaceKind::kTime, "time"}};
-  std::vector<JoinNamespace> joins;
-  Fd theirs = TRY(sys::openat(sys::kCwd, cat("/proc/", request.init->pid, "/ns").c_str(),
-                              O_PATH | O_DIRECTORY));
-  Fd ours = TRY(sys::openat(sys::kCwd, "/proc/self/ns", O_PATH | O_DIRECTORY));
-  for (auto [kind, file] : kFiles) {
-    auto fd = sys::openat(theirs, file, O_RDONLY);
-    if (!fd && fd.error().value == ENOENT) continue;
-    if (!fd) return std::unexpected(fd.error());
-    auto their_id = TRY(sys::fstat(*fd));
-    auto own_id = TRY(sys::fstatat(ours, file));
-    if (their_id.st_ino == own_id.st_ino) continue;
-    joins.push_back({kind, clone_flag(kind), std::move(*fd)});
-  }
-  // /proc/PID may have been another process: the pidfd tells whether ours is still alive.
-  TRY(sys::pidfd_send_signal(request.init->pidfd, 0));
-  return joins;
-}
-
 void intermediate_entry(ChildContext& context) {
   sys::raw(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
   run_intermediate_child(context, run_exec_child);
@@ -128,7 +102,7 @@ Result<> open_container(Exec& exec) {
     context.joins = TRY_CTX(join_by_pidfd(exec.request), "look at the container's namespaces");
   }
   if (context.joins.empty()) {
-    context.joins = TRY_CTX(open_differing(exec.request), "open the container's namespaces");
+    context.joins = TRY_CTX(open_differing(*exec.request.init), "open the container's namespaces");
   }
   for (const auto& join : context.joins)
     context.user_namespace |= join.kind == NamespaceKind::kUser;

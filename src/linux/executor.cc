@@ -40,6 +40,10 @@ class LinuxExecutor final : public plan::Executor {
     return exec_in_container(request);
   }
 
+  Result<> change_mounts(const plan::MountChange& change) override {
+    return change_container_mounts(change);
+  }
+
   Result<> start(const plan::StartRequest& request) override {
     FdRef state_dir(request.state_dir);
     auto connection = sys::connect_unix(state_dir, request.start_socket.c_str());

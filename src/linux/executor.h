@@ -9,10 +9,11 @@ namespace caisson::linux {
 
 std::unique_ptr<plan::Executor> make_executor();
 
-// The two that are long enough for files of their own: create.cc, exec.cc.
+// Those that are long enough for files of their own: create.cc, exec.cc, mount_change.cc.
 class EarlyNetwork;
 // `network`: one that is in the making, or null.
 Result<plan::CreateResult> create_container(plan::CreateRequest& request, EarlyNetwork* network);
 Result<plan::ProcessHandle> exec_in_container(plan::ExecRequest& request);
+Result<> change_container_mounts(const plan::MountChange& change);
 
 }  // namespace caisson::linux

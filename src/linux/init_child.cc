@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <utility>
@@ -464,6 +465,40 @@ constexpr Step kExecSteps[] = {
     {ChildStep::kLauncher, launch},
 };
 
+// --- mounts of a running container
+
+// Nothing of the container may look at us: who shares its namespaces with the host could.
+ErrnoOr<> hide(ChildContext& context) {
+  TRY(die_with_parent(context));
+  TRY(sys::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+  note(context, Operation::kOpenSource, "/proc/self/fd");
+  context.own_fds_fd = TRY(sys::openat(sys::kCwd, "/proc/self/fd", O_PATH | O_DIRECTORY)).release();
+  sys::raw(SYS_umask, 0);
+  return {};
+}
+
+// Where setns(2) has left us: at the root of the mount namespace.
+ErrnoOr<> take_root(ChildContext& context) {
+  context.root_fd = TRY(sys::openat(sys::kCwd, "/", O_PATH | O_DIRECTORY)).release();
+  return {};
+}
+
+ErrnoOr<> change_mounts(ChildContext& context) {
+  auto done = run_mounts(context, false);
+  if (done) done = run_final_mounts(context);
+  if (done) return {};
+  ChildReport failed = *context.report;
+  (void)unmount_targets(context, static_cast<std::size_t>(std::max(failed.index, 0)));
+  *context.report = failed;
+  return done;
+}
+
+constexpr Step kMountChangeSteps[] = {
+    {ChildStep::kPrepare, hide},           {ChildStep::kJoinNamespaces, join_namespaces},
+    {ChildStep::kBecomeRoot, become_root}, {ChildStep::kRoot, take_root},
+    {ChildStep::kMounts, change_mounts},
+};
+
 // --- the intermediate process
 // -----------------------------------------------------------------------
 
@@ -550,6 +585,12 @@ void run_exec_outside(ChildContext& context) {
   context.made_by_launcher = true;
   run_steps(context, std::begin(kExecSteps), std::end(kExecSteps));
   sys::exit_process(1);
+}
+
+void run_mount_change(ChildContext& context) {
+  run_steps(context, std::begin(kMountChangeSteps), std::end(kMountChangeSteps));
+  context.report->launched = 1;
+  sys::exit_process(0);
 }
 
 void run_exec_child(ChildContext& context) {

@@ -13,7 +13,8 @@ struct LaunchHook {
   std::uint32_t path = 0;
   std::uint32_t args = 0, arg_count = 0;
   std::uint32_t env = 0, env_count = 0;
-  std::uint32_t timeout_s = 0;  // 0: none
+  std::uint32_t inherits_env = 0;  // 1: its environment is the program's
+  std::uint32_t timeout_s = 0;     // 0: none
 };
 
 struct LaunchHeader {
@@ -33,7 +34,8 @@ struct LaunchHeader {
   std::uint32_t exec_label = 0;  // offset of a string for /proc/thread-self/attr/exec; 0: none
   std::uint32_t hooks = 0, hook_count = 0;              // offset of LaunchHook[hook_count]
   std::uint32_t hook_state = 0, hook_state_length = 0;  // state JSON for the hooks' stdin
-  std::uint64_t signal_mask = 0;                        // restored before the program
+  std::int32_t hook_out = -1, hook_err = -1;  // where their output goes; -1: into the report
+  std::uint64_t signal_mask = 0;              // restored before the program
 };
 
 // Codes of LaunchReport::what.
@@ -84,7 +86,7 @@ struct LaunchReport {
   std::int32_t hook = 0;  // index of the hook that failed; its wait status in `error` when negative
   ExecDiagnosis diagnosis{};
   std::uint32_t machine = 0;  // e_machine of a foreign ELF file
-  char detail[256] = {};
+  char detail[512] = {};
   char program[256] = {};  // the program's argv[0], for the text
 };
 

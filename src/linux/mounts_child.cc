@@ -40,54 +40,6 @@ ErrnoOr<Fd> open_target(ChildContext& context, int index, const MountStep& step,
   return open_in_root(context, step.target, make, 0755, step.inside_directory_only);
 }
 
-FdRef id_map_of(const ChildContext& context, int index) {
-  return context.id_map_namespaces[static_cast<std::size_t>(index)].ref();
-}
-
-// Id map and propagation of a detached tree.
-ErrnoOr<> finish_tree(ChildContext& context, int index, const MountStep& step, FdRef tree,
-                      FdRef id_map) {
-  if (id_map.number() >= 0) {
-    mount_attr mapped{};
-    mapped.attr_set = MOUNT_ATTR_IDMAP;
-    mapped.userns_fd = static_cast<__u64>(id_map.number());
-    note(context, Operation::kIdMap, step.target, index);
-    unsigned idmap_flags = AT_EMPTY_PATH | (step.idmap_recursive ? AT_RECURSIVE : 0);
-    TRY(sys::mount_setattr(tree, "", idmap_flags, mapped));
-  }
-  if (step.propagation != 0) {
-    mount_attr propagation{};
-    propagation.propagation = step.propagation;
-    note(context, Operation::kAttributes, step.target, index);
-    unsigned recursive = step.propagation_recursive ? AT_RECURSIVE : 0;
-    TRY(sys::mount_setattr(tree, "", AT_EMPTY_PATH | recursive, propagation));
-  }
-  return {};
-}
-
-// Everything of a bind's detached tree that mount_setattr(2) can do, before anybody can see it.
-ErrnoOr<> apply_attributes(ChildContext& context, int index, const MountStep& step, FdRef tree,
-                           FdRef id_map) {
-  mount_attr attributes{};
-  attributes.attr_set = step.attr_set;
-  attributes.attr_clr = step.attr_clear;
-  if ((step.attr_set & MOUNT_ATTR__ATIME) != 0) attributes.attr_clr |= MOUNT_ATTR__ATIME;
-  unsigned flags = AT_EMPTY_PATH | (step.attr_recursive ? AT_RECURSIVE : 0);
-  if (attributes.attr_set != 0 || attributes.attr_clr != 0) {
-    note(context, Operation::kAttributes, step.target, index);
-    TRY(sys::mount_setattr(tree, "", flags, attributes));
-  }
-  if (step.recursive_set != 0 || step.recursive_clear != 0) {
-    mount_attr recursive{};
-    recursive.attr_set = step.recursive_set;
-    recursive.attr_clr = step.recursive_clear;
-    if ((step.recursive_set & MOUNT_ATTR__ATIME) != 0) recursive.attr_clr |= MOUNT_ATTR__ATIME;
-    note(context, Operation::kAttributes, step.target, index);
-    TRY(sys::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, recursive));
-  }
-  return finish_tree(context, index, step, tree, id_map);
-}
-
 ErrnoOr<> attach(ChildContext& context, int index, const MountStep& step, FdRef tree,
                  FdRef target) {
   note(context, Operation::kAttach, step.target, index);
@@ -155,7 +107,7 @@ ErrnoOr<Fd> make_filesystem(ChildContext& context, int index, const MountStep& s
 ErrnoOr<> new_filesystem(ChildContext& context, int index, const MountStep& step) {
   MountPoint target = TRY(open_mount_point(context, index, step));
   Fd tree = TRY(make_filesystem(context, index, step, target));
-  TRY(finish_tree(context, index, step, tree, id_map_of(context, index)));
+  TRY(finish_tree(context, index, step, tree, true));
   TRY(attach(context, index, step, tree, target.fd));
   if (step.type == "devpts") {
     if (context.devpts_fd >= 0) Fd(context.devpts_fd).reset();
@@ -197,23 +149,32 @@ ErrnoOr<bool> copy_symlink(ChildContext& context, int index, const MountStep& st
   return true;
 }
 
+ErrnoOr<Fd> open_source(ChildContext& context, const MountStep& step) {
+  if (!step.source_in_root) return open_bind_source(step);
+  Fd source = TRY(step.no_symlink_source ? open_link_in_root(context, step.source)
+                                         : open_in_root(context, step.source, Make::kNothing));
+  unsigned recursive = step.recursive ? AT_RECURSIVE : 0;
+  return sys::open_tree(source, "", OPEN_TREE_CLONE | AT_EMPTY_PATH | recursive);
+}
+
 ErrnoOr<> bind(ChildContext& context, int index, const MountStep& step) {
   auto slot = static_cast<std::size_t>(index);
   note(context, Operation::kOpenSource, step.source, index);
   if (step.copy_symlink && TRY(copy_symlink(context, index, step))) return {};
   Fd own;
-  if (!context.sources[slot]) own = TRY(open_bind_source(step));
+  if (!context.sources[slot]) own = TRY(open_source(context, step));
   FdRef tree = own ? own.ref() : context.sources[slot].ref();
   Fd target = TRY(open_target(context, index, step, make_for(step, tree)));
-  TRY(part_from_host(context, index, step, tree));
-  TRY(apply_attributes(context, index, step, tree, id_map_of(context, index)));
+  if (!step.source_in_root) TRY(part_from_host(context, index, step, tree));
+  // What the parent opened has its ids mapped by it.
+  TRY(apply_attributes(context, index, step, tree, static_cast<bool>(own)));
   TRY(attach(context, index, step, tree, target));
   return {};
 }
 
 ErrnoOr<> set_attributes(ChildContext& context, int index, const MountStep& step) {
   Fd target = TRY(open_target(context, index, step, Make::kNothing));
-  return apply_attributes(context, index, step, target, FdRef(-1));
+  return apply_attributes(context, index, step, target, false);
 }
 
 // tmpfs filled with what the root had at its target: a bind of the old directory stays reachable by
@@ -283,7 +244,7 @@ ErrnoOr<> copy_up(ChildContext& context, int index, const MountStep& step) {
   Fd new_content = TRY(sys::openat(tree, ".", O_RDONLY | O_DIRECTORY));
   TRY(copy_entries(old_content, new_content, 0));
   new_content.reset();
-  TRY(finish_tree(context, index, step, tree, id_map_of(context, index)));
+  TRY(finish_tree(context, index, step, tree, true));
   return attach(context, index, step, tree, target.fd);
 }
 
@@ -412,6 +373,18 @@ ErrnoOr<> device_node(ChildContext& context, int index, const MountStep& step) {
   return own_node(parent, name, step);
 }
 
+// umount2(2) takes a path only. Ours names the descriptor, which was resolved inside the root.
+ErrnoOr<> unmount(ChildContext& context, int index, const MountStep& step) {
+  Fd target = TRY(open_target(context, index, step, Make::kNothing));
+  note(context, Operation::kDetach, step.target, index);
+  bool is_root = TRY(sys::mount_id(target)) == TRY(sys::mount_id(FdRef(context.root_fd)));
+  if (is_root) return std::unexpected(Errno{EINVAL});
+  char name[12];
+  *std::to_chars(name, name + sizeof name - 1, target.number()).ptr = '\0';
+  TRY(sys::call_void(SYS_fchdir, context.own_fds_fd));
+  return sys::umount(name, MNT_DETACH);
+}
+
 // --- dispatch
 // ---------------------------------------------------------------------------------------
 
@@ -437,6 +410,7 @@ ErrnoOr<> run_step(ChildContext& context, int index, const MountStep& step) {
     case MountOp::kCopyUp: return copy_up(context, index, step);
     case MountOp::kCgroup: return cgroup_step(context, index, step);
     case MountOp::kConsole: return make_console(context, step);
+    case MountOp::kUnmount: return unmount(context, index, step);
   }
   return std::unexpected(Errno{EINVAL});
 }
@@ -467,6 +441,17 @@ ErrnoOr<> run_mounts(ChildContext& context, bool without_cgroups) {
     TRY(run_numbered(context, i));
   }
   forget_cached_parent(context);
+  return {};
+}
+
+// Backwards: what was mounted last may stand on what was mounted before.
+ErrnoOr<> unmount_targets(ChildContext& context, std::size_t steps) {
+  for (std::size_t i = steps; i-- > 0;) {
+    const auto& step = context.plan->mounts.steps[i];
+    bool attached = step.op == MountOp::kNewFilesystem || step.op == MountOp::kBind ||
+                    step.op == MountOp::kCopyUp;
+    if (attached) TRY(unmount(context, static_cast<int>(i), step));
+  }
   return {};
 }
 

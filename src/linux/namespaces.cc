@@ -119,6 +119,30 @@ Result<std::vector<JoinNamespace>> open_joined(const plan::NamespacePlan& plan) 
   return joins;
 }
 
+ErrnoOr<std::vector<JoinNamespace>> open_differing(const plan::ProcessHandle& init) {
+  constexpr std::pair<NamespaceKind, const char*> kFiles[] = {
+      {NamespaceKind::kUser, "user"},     {NamespaceKind::kMount, "mnt"},
+      {NamespaceKind::kPid, "pid"},       {NamespaceKind::kNetwork, "net"},
+      {NamespaceKind::kIpc, "ipc"},       {NamespaceKind::kUts, "uts"},
+      {NamespaceKind::kCgroup, "cgroup"}, {NamespaceKind::kTime, "time"}};
+  std::vector<JoinNamespace> joins;
+  Fd theirs =
+      TRY(sys::openat(sys::kCwd, cat("/proc/", init.pid, "/ns").c_str(), O_PATH | O_DIRECTORY));
+  Fd ours = TRY(sys::openat(sys::kCwd, "/proc/self/ns", O_PATH | O_DIRECTORY));
+  for (auto [kind, file] : kFiles) {
+    auto fd = sys::openat(theirs, file, O_RDONLY);
+    if (!fd && fd.error().value == ENOENT) continue;
+    if (!fd) return std::unexpected(fd.error());
+    auto their_id = TRY(sys::fstat(*fd));
+    auto own_id = TRY(sys::fstatat(ours, file));
+    if (their_id.st_ino == own_id.st_ino) continue;
+    joins.push_back({kind, clone_flag(kind), std::move(*fd)});
+  }
+  // /proc/PID may have been another process: the pidfd tells whether ours is still alive.
+  TRY(sys::pidfd_send_signal(init.pidfd, 0));
+  return joins;
+}
+
 Result<> write_id_maps(int pid, const plan::IdMapPlan& ids) {
   if (ids.method == plan::IdMapMethod::kHelpers) {
     TRY(run_map_helper("newuidmap", pid, ids.uid));

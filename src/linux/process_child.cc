@@ -301,7 +301,8 @@ ErrnoOr<> start_launcher(ChildContext& context) {
   // Whatever else is open, the caller's leaks included, ends with the next execve.
   auto first = static_cast<unsigned>(3 + context.preserve_fds);
   TRY(sys::close_range(first, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */));
-  for (int number : {context.report_fd, context.start_fd, context.launch_data_fd}) {
+  for (int number : {context.report_fd, context.start_fd, context.launch_data_fd, context.hook_out,
+                     context.hook_err}) {
     if (number >= 0) TRY(sys::set_cloexec(FdRef(number), false));
   }
   return sys::call_void(SYS_execveat, context.launcher_fd, "", context.argv.data(),

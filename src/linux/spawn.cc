@@ -66,14 +66,18 @@ void add_hooks(BlockWriter& writer, LaunchHeader& header, const LaunchBlock& blo
     plan::Strings args = hook.args.empty() ? plan::Strings{hook.path} : hook.args;
     out.args = writer.put_strings(args);
     out.arg_count = static_cast<std::uint32_t>(args.size());
-    out.env = writer.put_strings(hook.env);
-    out.env_count = static_cast<std::uint32_t>(hook.env.size());
+    const plan::Strings env = hook.env.value_or(plan::Strings());
+    out.env = writer.put_strings(env);
+    out.env_count = static_cast<std::uint32_t>(env.size());
+    out.inherits_env = hook.env ? 0 : 1;
     out.timeout_s = static_cast<std::uint32_t>(hook.timeout.value_or(0));
     hooks.push_back(out);
   }
   header.hook_count = static_cast<std::uint32_t>(hooks.size());
   header.hooks = writer.put(bytes_of(hooks.data(), hooks.size()), alignof(LaunchHook));
   header.hook_state = writer.put(block.hook_state);
+  header.hook_out = block.hook_out;
+  header.hook_err = block.hook_err;
   header.hook_state_length = static_cast<std::uint32_t>(block.hook_state.size());
 }
 
@@ -87,6 +91,24 @@ Error died(const Conversation& talk, const NewProcess& process) {
   (void)process;
   return Error::with_cause(ECHILD, "the container's init was killed while it was being set up")
       .code("start.killed");
+}
+
+// The child waits for it, in the middle of its mounts.
+Result<> map_ids_for_child(const Conversation& talk, const sys::Message& message) {
+  IdMapMessage wanted;
+  const auto& steps = talk.plan->mounts.steps;
+  bool whole = message.data.size() == sizeof wanted && message.fds.size() == 1;
+  if (whole) std::memcpy(&wanted, message.data.data(), sizeof wanted);
+  auto index = static_cast<std::size_t>(wanted.index);
+  if (!whole || index >= steps.size()) {
+    return std::unexpected(Error(Errno{EPROTO}).doing("map ids of a mount"));
+  }
+  auto mapped = set_id_map(steps[index], message.fds[0], talk.context->id_map_namespaces[index]);
+  if (mapped) return say(talk, "I");
+  ChildReport& report = *talk.context->report;
+  report.step = ChildStep::kMounts;
+  report.error = mapped.error().value;
+  return std::unexpected(child_error(report, *talk.plan, *talk.context->process));
 }
 
 Result<Event> decode(const Conversation& talk, const NewProcess& process, sys::Message& message,
@@ -112,6 +134,10 @@ Result<Event> decode(const Conversation& talk, const NewProcess& process, sys::M
     return std::unexpected(launch_error(launch, talk.context->process->args[0]));
   }
   switch (message.data[0]) {
+    case 'I':
+      TRY(map_ids_for_child(talk, message));
+      again = true;
+      return Event::kRunning;
     case 'N': return Event::kNetDevicesWanted;
     case 'H': return Event::kHooksWanted;
     case 'D': return Event::kDeviceRulesWanted;

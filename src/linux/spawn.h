@@ -45,6 +45,7 @@ struct LaunchBlock {
   std::string hook_state;
   int report_fd = -1;
   int start_fd = -1;
+  int hook_out = -1, hook_err = -1;
   // See LaunchHeader.
   bool clone = false, new_session = false, terminal = false;
 };

@@ -107,4 +107,26 @@ Result<ProcessPlan> compile_process(const spec::ContainerSpec& spec, const spec:
   return plan_process(in, process, namespaces);
 }
 
+Result<Plan> compile_mounts(const spec::ContainerSpec& spec, const std::vector<spec::Mount>& mounts,
+                            const HostFacts& host, const Options& options) {
+  Plan plan;
+  const spec::Linux empty;
+  const Input in{spec, linux_of(spec, empty), host, options, plan.notices};
+  plan.mounts = TRY(plan_live_mounts(in, TRY(plan_namespaces(in)), mounts));
+  return plan;
+}
+
+Plan compile_unmounts(const spec::ContainerSpec& spec, const Strings& destinations) {
+  Plan plan;
+  for (std::size_t i = destinations.size(); i-- > 0;) {
+    MountStep step;
+    step.op = MountOp::kUnmount;
+    step.target = target_path(spec, destinations[i]);
+    step.if_missing = IfMissing::kFail;
+    step.origin = cat("mounts[", i, "]");
+    plan.mounts.steps.push_back(std::move(step));
+  }
+  return plan;
+}
+
 }  // namespace caisson::plan

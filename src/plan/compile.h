@@ -38,4 +38,11 @@ Result<ProcessPlan> compile_process(const spec::ContainerSpec& spec, const spec:
                                     const HostFacts& host, const Options& options,
                                     Strings* notices = nullptr);
 
+// Steps alone: further mounts for a running container of this spec. What shows the namespaces of
+// the process that mounts it (proc and its like) is refused.
+Result<Plan> compile_mounts(const spec::ContainerSpec& spec, const std::vector<spec::Mount>& mounts,
+                            const HostFacts& host, const Options& options);
+// Steps alone: what is mounted on these places goes, the last one first.
+Plan compile_unmounts(const spec::ContainerSpec& spec, const Strings& destinations);
+
 }  // namespace caisson::plan

@@ -60,7 +60,8 @@ std::string subject(const MountStep& step) {
     case MountOp::kNewFilesystem: return cat(step.type, " on ", step.target);
     case MountOp::kOverlayView: return cat("overlay of ", step.source, " on ", step.target);
     case MountOp::kBind:
-      return cat(step.recursive ? "rbind " : "bind ", step.source, " on ", step.target);
+      return cat(step.recursive ? "rbind " : "bind ", step.source,
+                 step.source_in_root ? " of the root on " : " on ", step.target);
     case MountOp::kSetAttributes: return cat("attributes of ", step.target);
     case MountOp::kPropagation: return cat("propagation of ", step.target);
     case MountOp::kMask: return cat("mask ", step.target);
@@ -71,6 +72,7 @@ std::string subject(const MountStep& step) {
     case MountOp::kCopyUp: return cat("tmpfs with a copy of what is there on ", step.target);
     case MountOp::kCgroup: return cat("cgroups on ", step.target);
     case MountOp::kConsole: return cat("console on ", step.target);
+    case MountOp::kUnmount: return cat("unmount ", step.target);
   }
   return {};
 }
@@ -86,7 +88,9 @@ std::string details(const MountStep& step) {
   for (const KeyValue& option : step.options) options.push_back(option_text(option));
   word(join(options, ","));
   word(propagation_name(step.propagation, step.propagation_recursive));
-  if (!step.uid_mappings.empty()) word(step.idmap_recursive ? "ridmap" : "idmap");
+  if (!step.uid_mappings.empty() || step.idmap_joined) {
+    word(step.idmap_recursive ? "ridmap" : "idmap");
+  }
   if (!step.layer.empty()) word(cat("layer ", step.layer));
   if (step.mode_of_target) word("mode as covered");
   if (step.uid) word(cat("uid ", *step.uid));
@@ -133,6 +137,8 @@ void dump_step(const MountStep& step, DumpNode& node) {
   dump_mappings("uidMappings", step.uid_mappings, fields);
   dump_mappings("gidMappings", step.gid_mappings, fields);
   fields.flag("idmapRecursive", step.idmap_recursive);
+  fields.flag("idmapOfJoined", step.idmap_joined);
+  fields.flag("sourceInRoot", step.source_in_root);
   dump_device(step, fields);
   fields.text("ifMissing", name_of(step.if_missing));
   fields.flag("optional", step.optional);
@@ -146,7 +152,7 @@ std::string_view name_of(MountOp op) {
   constexpr std::string_view kNames[] = {
       "new-filesystem", "overlay-view",  "bind",    "set-attributes", "propagation",
       "mask",           "readonly-path", "symlink", "directory",      "device-node",
-      "copy-up",        "cgroup",        "console",
+      "copy-up",        "cgroup",        "console", "unmount",
   };
   return kNames[static_cast<std::size_t>(op)];
 }

@@ -127,6 +127,7 @@ struct CreateRequest {
   // The OCI state as JSON, for the stdin of startContainer hooks; asked for only when there are
   // any.
   std::function<std::string(const ProcessHandle&)> hook_state;
+  int hook_out = -1, hook_err = -1;  // what these write to; -1: kept for the error
   // Called at prestart, createRuntime and createContainer when the plan has such hooks. The last
   // one must be run in the namespaces of the process given.
   std::function<Result<>(HookPhase, const ProcessHandle&)> run_hooks;
@@ -186,6 +187,12 @@ struct RestoreRequest {
   std::function<Result<>(HookPhase, const ProcessHandle&)> run_hooks;
 };
 
+// Mounts for a running container, or mounts that it loses (kUnmount): all of them, or none.
+struct MountChange {
+  const Plan* plan = nullptr;  // its mount steps
+  const ProcessHandle* init = nullptr;
+};
+
 // New limits for cgroups that are in use.
 struct CgroupUpdate {
   CgroupPlan plan;
@@ -234,6 +241,7 @@ class Executor {
   // are the caller's to make (it holds the lock). Bounded: a dead or stuck init is an error.
   virtual Result<> start(const StartRequest& request) = 0;
   virtual Result<ProcessHandle> exec(ExecRequest& request) = 0;
+  virtual Result<> change_mounts(const MountChange& change) = 0;
 
   // Saves a container's processes as images that restore() makes them of. They end by that, unless
   // the options say otherwise; on failure they run on as before.

@@ -124,8 +124,15 @@ void apply_attribute(const Word& word, std::uint64_t& set, std::uint64_t& clear)
 
 void apply_word(const Word& word, MountOptions& out) {
   if (is_attribute(word.effect)) {
+    const bool is_current = (out.attr_set & MOUNT_ATTR__ATIME) == word.value;
+    if (word.effect == Effect::kAtime) out.access_time_mode = true;
+    if (word.effect == Effect::kNotAtime && is_current) out.access_time_mode = false;
+    out.names_flags = true;
     apply_attribute(word, out.attr_set, out.attr_clear);
     return;
+  }
+  if (word.effect == Effect::kSuperblock || word.effect == Effect::kNoSuperblock) {
+    out.names_flags = true;
   }
   switch (word.effect) {
     case Effect::kSuperblock:

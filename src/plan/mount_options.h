@@ -22,6 +22,8 @@ enum class Idmap { kNone, kMount, kTree };
 struct MountOptions {
   std::uint64_t attr_set = 0, attr_clear = 0;            // MOUNT_ATTR_*
   std::uint64_t recursive_set = 0, recursive_clear = 0;  // from the words that begin with r: "rro"
+  bool names_flags = false;  // a word asks for an attribute, or for none, or for a superblock flag
+  bool access_time_mode = false;  // noatime, relatime or strictatime is asked for
   bool bind = false, bind_tree = false;
   bool remount = false;
   bool copy_up = false;            // tmpcopyup

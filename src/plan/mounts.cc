@@ -17,6 +17,11 @@ bool one_of(std::string_view word, std::initializer_list<std::string_view> words
   return std::ranges::find(words, word) != words.end();
 }
 
+bool attaches(MountOp op) {
+  return op == MountOp::kNewFilesystem || op == MountOp::kBind || op == MountOp::kCopyUp ||
+         op == MountOp::kCgroup;
+}
+
 // File systems without a device behind: read-only is a matter of the mount alone.
 bool is_pseudo(std::string_view type) {
   return one_of(type, {"tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "ramfs"});
@@ -48,6 +53,29 @@ Result<> check_proc_target(const MountStep& step, std::string_view type) {
       step.target, " is inside /proc, where nothing may be mounted but ", join(kAllowed, ", "))));
 }
 
+// Where the root file system will stand before it becomes one; empty for a machine view.
+std::string host_root(const spec::ContainerSpec& spec) {
+  if (spec.root_source == spec::RootSource::kMachineView || !spec.root) return {};
+  const std::string& path = spec.root->path;
+  if (path.empty()) return {};
+  return clean_path(path.starts_with('/') ? path : join_path(spec.bundle, path));
+}
+
+// A path of the host's at or below the root file system, as a path in there.
+std::optional<std::string> inside_root(const spec::ContainerSpec& spec, const std::string& path) {
+  const std::string root = host_root(spec);
+  if (root.empty() || root == "/" || !at_or_below(path, root)) return std::nullopt;
+  return path == root ? "/" : path.substr(root.size());
+}
+
+// Whether what stands on `path` once the steps are done is not what the host sees there.
+bool changes(const std::vector<MountStep>& steps, std::string_view path, bool tree) {
+  return std::ranges::any_of(steps, [&](const MountStep& step) {
+    const bool mounts = attaches(step.op);
+    return mounts && (at_or_below(path, step.target) || (tree && below(step.target, path)));
+  });
+}
+
 Result<> refuse_data(const MountOptions& options, std::string_view what) {
   if (options.data.empty()) return {};
   const KeyValue& first = options.data.front();
@@ -73,7 +101,8 @@ struct Compiler {
   bool fresh(NamespaceKind kind) const { return namespaces.is_new(kind); }
 
   Result<> common();
-  Result<> bind();
+  Result<> bind(const std::vector<MountStep>& before);
+  void exact_attributes();
   Result<> remount();
   Result<> filesystem();
   Result<> cgroup();
@@ -90,7 +119,7 @@ Result<> Compiler::compile(MountSink sink) {
   if (options.remount) {
     TRY(remount());
   } else if (is_bind()) {
-    TRY(bind());
+    TRY(bind(sink.steps));
   } else if (one_of(mount.type, {"cgroup", "cgroup2"})) {
     if (in.host.cgroup.mode == CgroupMode::kNone) {
       in.notices.push_back(
@@ -109,7 +138,7 @@ Result<> Compiler::compile(MountSink sink) {
 
 Result<> Compiler::common() {
   if (mount.destination.empty()) return std::unexpected(invalid("the destination is empty"));
-  step.target = clean_path(mount.destination);
+  step.target = target_path(in.spec, mount.destination);
   if (step.target == "/" && !options.remount) {
     return std::unexpected(invalid("the destination is the root file system itself")
                                .cure("Name the root file system in root.path."));
@@ -127,7 +156,23 @@ Result<> Compiler::common() {
   return {};
 }
 
-Result<> Compiler::bind() {
+// mount(2) with MS_REMOUNT|MS_BIND, which is what engines and images know: one flag named means
+// that all of them are, but for access times, which stay as they are unless one of them is set.
+void Compiler::exact_attributes() {
+  constexpr std::uint64_t kFlags = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                   MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
+  constexpr std::uint64_t kAccessTimes = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
+  if (!options.names_flags) return;
+  step.keep_source_flags = false;
+  step.source_flags_locked = other_user_namespace(namespaces);
+  step.cleared_by_name = step.attr_clear & kFlags;
+  step.attr_clear = kFlags & ~step.attr_set;
+  if (options.access_time_mode || (step.attr_set & MOUNT_ATTR_NODIRATIME) != 0) {
+    step.attr_clear |= kAccessTimes & ~(step.attr_set & MOUNT_ATTR_NODIRATIME);
+  }
+}
+
+Result<> Compiler::bind(const std::vector<MountStep>& before) {
   TRY(refuse_data(options, "bind mounts"));
   if (options.copy_up) return std::unexpected(invalid("\"tmpcopyup\" needs a mount of type tmpfs"));
   if (mount.source.empty()) return std::unexpected(invalid("a bind mount needs a source"));
@@ -143,6 +188,12 @@ Result<> Compiler::bind() {
   step.no_symlink_source = options.no_symlink_source;
   step.copy_symlink = options.copy_symlink;
   step.if_missing = IfMissing::kMakeLikeSource;
+  exact_attributes();
+  auto inside = inside_root(in.spec, clean_path(step.source));
+  if (inside && changes(before, *inside, step.recursive)) {
+    step.source = *std::move(inside);
+    step.source_in_root = true;
+  }
   return {};
 }
 
@@ -254,10 +305,19 @@ Result<> Compiler::id_map() {
   }
   const bool given = !mount.uid_mappings.empty();
   if (!given && options.idmap == Idmap::kNone) return {};
+  if (!in.host.privileged) {
+    return std::unexpected(
+        unsupported("only root can map the ids of a mount")
+            .cure("Leave the map out, or map the files' owners in linux.uidMappings."));
+  }
   if (!options.idmap_text.empty()) return written_id_map();
   if (step.op == MountOp::kSetAttributes) {
     return std::unexpected(invalid("the ids of a mount can be mapped only when it is made"));
   }
+  step.idmap_recursive = options.idmap == Idmap::kTree;
+  const bool joins = namespaces.of(NamespaceKind::kUser).action == NamespaceAction::kJoin;
+  step.idmap_joined = !given && joins && namespaces.ids.uid.empty();
+  if (step.idmap_joined) return {};
   if (!given && namespaces.ids.uid.empty()) {
     return std::unexpected(
         invalid("\"idmap\" has no map to use: the mount has none, and the container has no user "
@@ -266,7 +326,6 @@ Result<> Compiler::id_map() {
   }
   step.uid_mappings = given ? mount.uid_mappings : namespaces.ids.uid;
   step.gid_mappings = given ? mount.gid_mappings : namespaces.ids.gid;
-  step.idmap_recursive = options.idmap == Idmap::kTree;
   return {};
 }
 
@@ -392,6 +451,12 @@ void add_readonly_root(const RootPlan& root, std::vector<MountStep>& steps) {
 
 }  // namespace
 
+std::string target_path(const spec::ContainerSpec& spec, std::string_view destination) {
+  std::string path = clean_path(destination);
+  auto inside = inside_root(spec, path);
+  return inside ? *std::move(inside) : path;
+}
+
 Result<> add_mount(const Input& in, const NamespacePlan& namespaces, const spec::Mount& mount,
                    const std::string& origin, MountSink sink) {
   Compiler compiler{in, namespaces, mount, parse_mount_options(mount.options), {}};
@@ -401,6 +466,30 @@ Result<> add_mount(const Input& in, const NamespacePlan& namespaces, const spec:
         std::move(done).error().doing("mount on ", quoted(mount.destination)).where(origin));
   }
   return {};
+}
+
+Result<MountPlan> plan_live_mounts(const Input& in, const NamespacePlan& namespaces,
+                                   const std::vector<spec::Mount>& mounts) {
+  MountPlan plan;
+  std::vector<MountStep> final_steps;
+  MountSink sink{plan.steps, final_steps};
+  plan.root = TRY(plan_root(in));
+  for (std::size_t i = 0; i < mounts.size(); ++i) {
+    TRY(add_mount(in, namespaces, mounts[i], cat("mounts[", i, "]"), sink));
+  }
+  for (const MountStep& step : plan.steps) {
+    const bool tmpfs = step.type == "tmpfs";
+    if (step.op == MountOp::kBind || (attaches(step.op) && tmpfs)) continue;
+    if (step.op == MountOp::kPropagation) continue;
+    return std::unexpected(
+        unsupported("only bind mounts and file systems of type tmpfs can be added to a container "
+                    "that runs")
+            .doing("mount on ", quoted(step.target))
+            .where(step.origin)
+            .cure("Mount others from within, or when the container is created."));
+  }
+  std::ranges::move(final_steps, std::back_inserter(plan.steps));
+  return plan;
 }
 
 Result<MountPlan> plan_mounts(const Input& in, const NamespacePlan& namespaces) {

@@ -65,6 +65,62 @@ TEST(MountPlan, DestinationsAreCleanedAndRelativeOnesAreBelowTheRoot) {
   EXPECT_EQ(first_step({"/../../x", "tmpfs", "tmpfs", {}, {}, {}}).target, "/x");
 }
 
+TEST(MountPlan, ABindWithoutOptionsKeepsTheFlagsOfItsSource) {
+  MountStep step =
+      first_step({"/data", "bind", "/data", {"rbind", "rprivate", "defaults"}, {}, {}});
+  EXPECT_TRUE(step.keep_source_flags);
+  EXPECT_EQ(step.attr_set | step.attr_clear, 0U);
+}
+
+TEST(MountPlan, ABindThatNamesAFlagHasNoOthers) {
+  MountStep step = first_step({"/data", "bind", "/data", {"bind", "ro", "dev"}, {}, {}});
+  EXPECT_FALSE(step.keep_source_flags);
+  EXPECT_FALSE(step.source_flags_locked);
+  EXPECT_EQ(step.attr_set, std::uint64_t{MOUNT_ATTR_RDONLY});
+  EXPECT_EQ(step.attr_clear, std::uint64_t{MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                           MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW});
+  EXPECT_EQ(step.cleared_by_name, std::uint64_t{MOUNT_ATTR_NODEV});
+}
+
+TEST(MountPlan, AccessTimesOfABindStayUnlessAModeIsSet) {
+  constexpr std::uint64_t kTimes = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
+  auto changed = [](const Strings& options) {
+    return first_step({"/data", "bind", "/data", options, {}, {}});
+  };
+  for (const char* word : {"atime", "diratime", "norelatime", "nostrictatime"}) {
+    MountStep step = changed({"bind", word});
+    EXPECT_EQ((step.attr_set | step.attr_clear) & kTimes, 0U) << word;
+  }
+  EXPECT_EQ(changed({"bind", "noatime", "atime"}).attr_clear & kTimes, 0U);
+  EXPECT_EQ(changed({"bind", "relatime"}).attr_clear & kTimes, kTimes);
+  MountStep step = changed({"bind", "nodiratime"});
+  EXPECT_EQ(step.attr_set & kTimes, std::uint64_t{MOUNT_ATTR_NODIRATIME});
+  EXPECT_EQ(step.attr_clear & kTimes, std::uint64_t{MOUNT_ATTR__ATIME});
+}
+
+TEST(MountPlan, ASourceBelowTheRootIsOfTheRootOnceAMountIsInItsWay) {
+  spec::ContainerSpec spec = default_spec();
+  const std::string root = "/bundle/" + spec.root->path;
+  spec.mounts = {{"/a", "bind", root + "/before", {"bind"}, {}, {}},
+                 {"/m", "tmpfs", "tmpfs", {}, {}, {}},
+                 {root + "/b", "bind", root + "/m/x", {"bind"}, {}, {}},
+                 {"/c", "bind", root, {"bind"}, {}, {}},
+                 {"/d", "bind", root, {"rbind"}, {}, {}},
+                 {"/e", "bind", root + "x/m", {"rbind"}, {}, {}}};
+  Plan plan = compiled(spec);
+  ASSERT_GE(plan.mounts.steps.size(), 6U);
+  auto source = [&](std::size_t i) {
+    const MountStep& step = plan.mounts.steps[i];
+    return cat(step.source_in_root ? "in root " : "", step.source);
+  };
+  EXPECT_EQ(source(0), root + "/before");
+  EXPECT_EQ(source(2), "in root /m/x");
+  EXPECT_EQ(plan.mounts.steps[2].target, "/b");
+  EXPECT_EQ(source(3), root);
+  EXPECT_EQ(source(4), "in root /");
+  EXPECT_EQ(source(5), root + "x/m");
+}
+
 TEST(MountPlan, AnUnknownOptionOfABindIsNamed) {
   std::string text = refusal({"/data", "bind", "/data", {"rbind", "nosiud"}, {}, {}});
   EXPECT_THAT(text, HasSubstr("\"nosiud\""));

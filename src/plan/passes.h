@@ -45,6 +45,8 @@ bool is_mapped(const NamespacePlan& namespaces, const std::vector<IdMapping>& ma
 
 // mounts.cc
 Result<MountPlan> plan_mounts(const Input& in, const NamespacePlan& namespaces);
+Result<MountPlan> plan_live_mounts(const Input& in, const NamespacePlan& namespaces,
+                                   const std::vector<spec::Mount>& mounts);
 // The steps of one mount of the description, appended to `steps`; those that have to wait until
 // everything stands go to `final_steps`.
 struct MountSink {
@@ -53,6 +55,10 @@ struct MountSink {
 };
 Result<> add_mount(const Input& in, const NamespacePlan& namespaces, const spec::Mount& mount,
                    const std::string& origin, MountSink sink);
+
+// A path in the container as a description names it; that of the root file system on the host may
+// stand before it.
+std::string target_path(const spec::ContainerSpec& spec, std::string_view destination);
 
 // rootfs_view.cc: the root steps of a machine view and the mounts that every view has, less those
 // that the spec mounts itself.

@@ -35,6 +35,7 @@ enum class MountOp {
   kCopyUp,         // tmpfs at target filled with what the root had there (tmpcopyup)
   kCgroup,         // the cgroup file system(s), as the mode of the host wants it
   kConsole,        // the container's pty slave bound on target
+  kUnmount,        // running containers: what is mounted on target goes
 };
 
 enum class IfMissing {  // the target does not exist
@@ -65,13 +66,20 @@ struct MountStep {
   std::uint64_t attr_clear = 0;                          // MOUNT_ATTR_*
   bool attr_recursive = false;                           // the two above apply to the whole tree
   std::uint64_t recursive_set = 0, recursive_clear = 0;  // by options recursive by name ("rro")
-  bool keep_source_flags = true;  // bind: flags of the source's mount stay unless cleared by name
+  // bind: flags of the source's mount that no option names stay. False: attr_clear has them.
+  bool keep_source_flags = true;
+  // ... but what the source has of them is locked in a user namespace (mount_namespaces(7)): it
+  // stays, and is refused where an option cleared it by name (`cleared_by_name`).
+  bool source_flags_locked = false;
+  std::uint64_t cleared_by_name = 0;
   std::uint64_t propagation = 0;  // MS_SHARED, MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE or 0
   bool propagation_recursive = false;
   bool recursive = false;                             // bind: with what is mounted below
   std::vector<KeyValue> options;                      // for fsconfig(2)
   std::vector<IdMapping> uid_mappings, gid_mappings;  // idmapped mount; empty: none
   bool idmap_recursive = false;                       // the id map is for the whole tree
+  bool idmap_joined = false;    // ... and is that of the user namespace that is joined
+  bool source_in_root = false;  // bind: the source is a path in the new root, as it then stands
   bool no_symlink_source = false;
   bool copy_symlink = false;       // bind: a source that is a symbolic link is made anew
   bool no_symlink_target = false;  // a link at the target is covered, not followed

@@ -209,37 +209,6 @@ Strings bind_options(std::string_view text) {
   return out;
 }
 
-Result<> add_mounts(const RunOptions& options, const CallerFacts& caller,
-                    std::vector<Mount>& mounts) {
-  for (const auto& text : options.tmpfs) {
-    auto [destination, rest] = split_once(text, ':');
-    if (!destination.starts_with('/')) {
-      return std::unexpected(wrong("tmpfs", text, "the place must be an absolute path")
-                                 .cure("for example --tmpfs /scratch:size=64m"));
-    }
-    Mount mount{.destination = std::string(destination),
-                .type = "tmpfs",
-                .source = "tmpfs",
-                .options = {"nosuid", "nodev"},
-                .uid_mappings = {},
-                .gid_mappings = {}};
-    for (auto piece : split(rest, ',')) {
-      if (!piece.empty()) mount.options.emplace_back(piece);
-    }
-    mounts.push_back(std::move(mount));
-  }
-  for (const auto& text : options.volumes) {
-    Volume volume = TRY(parse_volume(text, caller.cwd));
-    mounts.push_back({.destination = std::move(volume.destination),
-                      .type = "bind",
-                      .source = std::move(volume.source),
-                      .options = std::move(volume.options),
-                      .uid_mappings = {},
-                      .gid_mappings = {}});
-  }
-  return {};
-}
-
 // --- who
 
 struct Identity {
@@ -379,6 +348,36 @@ Result<Volume> parse_volume(std::string_view text, std::string_view cwd) {
   return out;
 }
 
+Result<> add_mounts(const RunOptions& options, std::string_view cwd, std::vector<Mount>& mounts) {
+  for (const auto& text : options.tmpfs) {
+    auto [destination, rest] = split_once(text, ':');
+    if (!destination.starts_with('/')) {
+      return std::unexpected(wrong("tmpfs", text, "the place must be an absolute path")
+                                 .cure("for example --tmpfs /scratch:size=64m"));
+    }
+    Mount mount{.destination = std::string(destination),
+                .type = "tmpfs",
+                .source = "tmpfs",
+                .options = {"nosuid", "nodev"},
+                .uid_mappings = {},
+                .gid_mappings = {}};
+    for (auto piece : split(rest, ',')) {
+      if (!piece.empty()) mount.options.emplace_back(piece);
+    }
+    mounts.push_back(std::move(mount));
+  }
+  for (const auto& text : options.volumes) {
+    Volume volume = TRY(parse_volume(text, cwd));
+    mounts.push_back({.destination = std::move(volume.destination),
+                      .type = "bind",
+                      .source = std::move(volume.source),
+                      .options = std::move(volume.options),
+                      .uid_mappings = {},
+                      .gid_mappings = {}});
+  }
+  return {};
+}
+
 Result<ContainerSpec> from_run_options(const RunOptions& options, const CallerFacts& caller) {
   bool view = options.rootfs.empty();
   Identity who = TRY(identity(options, caller));
@@ -390,7 +389,7 @@ Result<ContainerSpec> from_run_options(const RunOptions& options, const CallerFa
   spec.process = TRY(process(options, caller, who));
   // A view mounts by itself what belongs to every container.
   if (!view) spec.mounts = default_mounts(!caller.privileged);
-  TRY(add_mounts(options, caller, spec.mounts));
+  TRY(add_mounts(options, caller.cwd, spec.mounts));
   TRY(add_annotations(options, spec));
   Linux& os = spec.linux_part.emplace(namespaces(options, caller, who.account));
   os.resources = TRY(resources(options));

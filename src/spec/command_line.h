@@ -55,6 +55,9 @@ struct Volume {
   std::string source, destination;  // both absolute
   Strings options;
 };
+// The mounts of --tmpfs and --volume.
+Result<> add_mounts(const RunOptions& options, std::string_view cwd, std::vector<Mount>& mounts);
+
 // One --volume; relative sources are below `cwd`.
 Result<Volume> parse_volume(std::string_view text, std::string_view cwd);
 

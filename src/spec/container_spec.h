@@ -114,7 +114,7 @@ struct Mount {
 struct Hook {
   std::string path;
   Strings args;
-  Strings env;
+  std::optional<Strings> env;  // absent: that of the runtime, or of the process in the container
   std::optional<int> timeout;  // seconds, above 0
   friend bool operator==(const Hook&, const Hook&) = default;
 };

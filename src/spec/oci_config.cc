@@ -100,6 +100,18 @@ static Result<> read_value(JsonReader& json, ContainerSpec& out) {
 
 namespace {
 
+struct MountsObject {
+  std::vector<Mount> mounts;
+};
+
+Result<> read_value(JsonReader& json, MountsObject& out) {
+  static constexpr Field<MountsObject> kFields[] = {
+      required_field<&MountsObject::mounts>("mounts"),
+  };
+  out = {};
+  return read_fields(json, out, kFields);
+}
+
 template <typename T>
 Result<> read_text(std::string_view text, std::string_view file_name, T& out) {
   JsonReader json(text, file_name);
@@ -131,6 +143,12 @@ Result<Process> read_oci_process(std::string_view text, std::string_view file_na
 
 Result<Resources> read_oci_resources(std::string_view text, std::string_view file_name) {
   return read_whole<Resources>(text, file_name);
+}
+
+Result<std::vector<Mount>> read_oci_mounts(std::string_view text, std::string_view file_name) {
+  if (!trim(text).starts_with('{')) return read_whole<std::vector<Mount>>(text, file_name);
+  auto object = TRY(read_whole<MountsObject>(text, file_name));
+  return std::move(object.mounts);
 }
 
 }  // namespace caisson::spec

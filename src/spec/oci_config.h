@@ -29,4 +29,8 @@ Result<Process> read_oci_process(std::string_view text,
 Result<Resources> read_oci_resources(std::string_view text,
                                      std::string_view file_name = "resources.json");
 
+// A "mounts" array alone, or an object with one, as `mounts add` takes it.
+Result<std::vector<Mount>> read_oci_mounts(std::string_view text,
+                                           std::string_view file_name = "mounts.json");
+
 }  // namespace caisson::spec

@@ -28,7 +28,7 @@ static Result<> read_value(JsonReader& json, Hook& out) {
   static constexpr Field<Hook> kFields[] = {
       {"path", read_hook_path, true},
       field<&Hook::args>("args"),
-      {"env", [](JsonReader& j, Hook& h) { return read_environment(j, h.env); }},
+      {"env", [](JsonReader& j, Hook& h) { return read_environment(j, h.env.emplace()); }},
       {"timeout", read_timeout},
   };
   out = {};

@@ -96,7 +96,7 @@ static void write_value(JsonWriter& json, const Mount& mount) {
 static void write_value(JsonWriter& json, const Hook& hook) {
   json.begin_object().field("path", hook.path);
   put_unless_default(json, "args", hook.args);
-  put_unless_default(json, "env", hook.env);
+  put(json, "env", hook.env);
   put(json, "timeout", hook.timeout);
   json.end_object();
 }

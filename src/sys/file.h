@@ -111,6 +111,15 @@ inline ErrnoOr<struct stat> fstatat(FdRef dir, const char* path, int flags = 0) 
   TRY(call_void(SYS_newfstatat, dir.number(), path, &info, flags));
   return info;
 }
+// statx(2): the mount that the file was opened through.
+inline ErrnoOr<std::uint64_t> mount_id(FdRef file) {
+  constexpr unsigned kMountId = 0x1000;  // STATX_MNT_ID; the C library's structure lacks its field
+  struct {
+    std::uint64_t before[18], mount_id, after[13];
+  } info{};
+  TRY(call_void(SYS_statx, file.number(), "", AT_EMPTY_PATH, kMountId, &info));
+  return info.mount_id;
+}
 inline ErrnoOr<struct statfs> fstatfs(FdRef file) {
   struct statfs info{};
   TRY(call_void(SYS_fstatfs, file.number(), &info));

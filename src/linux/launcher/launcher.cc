@@ -12,6 +12,9 @@
 // label, restore the signal mask, load the seccomp filter, execve. A failure is reported as one
 // LaunchReport.
 //
+// Hooks run as the program will: with its label, its signal mask and under its filter, which each
+// of them loads for itself. A filter with a listener can be loaded once only, and then before them.
+//
 // A filter without no_new_privs needs CAP_SYS_ADMIN. The process that executed us put it into the
 // ambient and inheritable sets, so that we have it; the program does not, because we take it out of
 // these again and execve(2) computes the others anew (capabilities(7)).
@@ -229,104 +232,30 @@ long leave_admin_behind(const Launcher& launcher) {
   return raw(SYS_capset, &version, sets);
 }
 
-// --- startContainer hooks
-// --------------------------------------------------------------------------
-
-void collect(const char* strings, std::uint32_t count, const char** out) {
-  for (std::uint32_t i = 0; i < count; ++i) {
-    out[i] = strings;
-    strings += length_of(strings) + 1;
-  }
-  out[count] = nullptr;
-}
-
-int state_file(const Launcher& launcher) {
-  long fd = raw(SYS_memfd_create, "state", 1 /* MFD_CLOEXEC */);
-  if (failed(fd)) {
-    return static_cast<int>(raw(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC));
-  }
-  raw(SYS_write, fd, launcher.block + launcher.header->hook_state,
-      launcher.header->hook_state_length);
-  raw(SYS_lseek, fd, 0, SEEK_SET);
-  return static_cast<int>(fd);
-}
-
-[[noreturn]] void hook_child(const Launcher& launcher, const LaunchHook& hook) {
-  const char* args[kMaxHookStrings + 1];
-  const char* env[kMaxHookStrings + 1];
-  collect(launcher.block + hook.args, hook.arg_count, args);
-  collect(launcher.block + hook.env, hook.env_count, env);
-  raw(SYS_setpgid, 0, 0);
-  if (failed(leave_admin_behind(launcher))) leave(126);
-  int input = state_file(launcher);
-  raw(SYS_dup3, input, 0, 0);
-  raw(SYS_execve, launcher.block + hook.path, args, env);
-  leave(127);
-}
-
-// Waits for the hook, at most its timeout; kills its group when that passes. Returns the wait
-// status.
-int wait_for_hook(long pid, int pidfd, std::uint32_t timeout_s) {
-  if (timeout_s != 0 && pidfd >= 0) {
-    pollfd entry{pidfd, POLLIN, 0};
-    timespec limit{static_cast<time_t>(timeout_s), 0};
-    long ready;
-    do {
-      ready = raw(SYS_ppoll, &entry, 1, &limit, nullptr, 8);
-    } while (ready == -EINTR);
-    if (ready == 0) raw(SYS_kill, -pid, 9);
-  }
-  int status = 0;
-  while (raw(SYS_wait4, pid, &status, 0, nullptr) == -EINTR) {
-  }
-  return status;
-}
-
-void run_hooks(const Launcher& launcher) {
-  auto* hooks = reinterpret_cast<const LaunchHook*>(launcher.block + launcher.header->hooks);
-  for (std::uint32_t i = 0; i < launcher.header->hook_count; ++i) {
-    LaunchReport report;
-    report.step = LaunchStep::kHook;
-    report.hook = static_cast<std::int32_t>(i);
-    if (hooks[i].arg_count > kMaxHookStrings || hooks[i].env_count > kMaxHookStrings) {
-      report.error = E2BIG;
-      give_up(launcher, report);
-    }
-    long pid = raw(SYS_clone, 17 /* SIGCHLD */, nullptr, nullptr, nullptr, nullptr);
-    if (pid == 0) hook_child(launcher, hooks[i]);
-    if (failed(pid)) {
-      report.error = static_cast<std::int32_t>(-pid);
-      give_up(launcher, report);
-    }
-    long pidfd = raw(SYS_pidfd_open, pid, 0);
-    int status =
-        wait_for_hook(pid, failed(pidfd) ? -1 : static_cast<int>(pidfd), hooks[i].timeout_s);
-    if (!failed(pidfd)) raw(SYS_close, pidfd);
-    if (status != 0) {
-      report.error = -status - 1;  // negative: a wait status, not an errno
-      give_up(launcher, report);
-    }
-  }
-}
-
 // --- LSM label and seccomp
 // -------------------------------------------------------------------------
 
-void set_label(const Launcher& launcher) {
-  if (launcher.header->exec_label == 0) return;
+// Both LSM files exist only on a real procfs; attr/exec of our own thread.
+long set_label(const Launcher& launcher) {
+  if (launcher.header->exec_label == 0) return 0;
   const char* label = launcher.block + launcher.header->exec_label;
-  // Both LSM files exist only on a real procfs; attr/exec of our own thread.
   long fd =
       raw(SYS_openat, AT_FDCWD, "/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-  long done = failed(fd) ? fd : raw(SYS_write, fd, label, length_of(label));
-  if (failed(done)) {
-    LaunchReport report;
-    report.step = LaunchStep::kLabel;
-    report.error = static_cast<std::int32_t>(-done);
-    copy_text(report.detail, sizeof report.detail, label, sizeof report.detail);
-    give_up(launcher, report);
-  }
+  if (failed(fd)) return fd;
+  long done = raw(SYS_write, fd, label, length_of(label));
   raw(SYS_close, fd);
+  return done;
+}
+
+void set_label_or_give_up(const Launcher& launcher) {
+  long done = set_label(launcher);
+  if (!failed(done)) return;
+  const char* label = launcher.block + launcher.header->exec_label;
+  LaunchReport report;
+  report.step = LaunchStep::kLabel;
+  report.error = static_cast<std::int32_t>(-done);
+  copy_text(report.detail, sizeof report.detail, label, sizeof report.detail);
+  give_up(launcher, report);
 }
 
 std::uint64_t ticks() {
@@ -380,19 +309,159 @@ void hand_over(ListenerPage& page, long listener) {
   }
 }
 
-void load_seccomp(const Launcher& launcher) {
+bool has_filter(const Launcher& launcher) { return launcher.header->seccomp_length != 0; }
+bool has_listener(const Launcher& launcher) {
+  return (launcher.header->seccomp_flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+}
+
+// The listener, where it has one.
+long load_filter(const Launcher& launcher) {
   const auto& header = *launcher.header;
-  if (header.seccomp_length == 0) return;
-  long ready = leave_admin_behind(launcher);
-  if (failed(ready)) give_up(launcher, LaunchStep::kSeccomp, ready);
-  ListenerPage* page = announce_listener(launcher);
   sock_fprog program{};
   program.len = static_cast<unsigned short>(header.seccomp_length);
   program.filter = const_cast<sock_filter*>(
       reinterpret_cast<const sock_filter*>(launcher.block + header.seccomp));
-  long done = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, header.seccomp_flags, &program);
+  return raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, header.seccomp_flags, &program);
+}
+
+void load_seccomp(const Launcher& launcher) {
+  if (!has_filter(launcher)) return;
+  long ready = leave_admin_behind(launcher);
+  if (failed(ready)) give_up(launcher, LaunchStep::kSeccomp, ready);
+  ListenerPage* page = announce_listener(launcher);
+  long done = load_filter(launcher);
   if (failed(done)) give_up(launcher, LaunchStep::kSeccomp, done);
   if (page != nullptr) hand_over(*page, done);
+}
+
+void restore_signal_mask(const Launcher& launcher) {
+  raw(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &launcher.header->signal_mask, nullptr, 8);
+}
+
+// --- startContainer hooks
+// --------------------------------------------------------------------------
+
+void collect(const char* strings, std::uint32_t count, const char** out) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    out[i] = strings;
+    strings += length_of(strings) + 1;
+  }
+  out[count] = nullptr;
+}
+
+int state_file(const Launcher& launcher) {
+  long fd = raw(SYS_memfd_create, "state", 1 /* MFD_CLOEXEC */);
+  if (failed(fd)) {
+    return static_cast<int>(raw(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC));
+  }
+  raw(SYS_write, fd, launcher.block + launcher.header->hook_state,
+      launcher.header->hook_state_length);
+  raw(SYS_lseek, fd, 0, SEEK_SET);
+  return static_cast<int>(fd);
+}
+
+struct HookRun {
+  long pid = 0;
+  int pidfd = -1;
+  int output = -1;  // reading end
+};
+
+[[noreturn]] void hook_child(const Launcher& launcher, const LaunchHook& hook, int output) {
+  const auto& header = *launcher.header;
+  const char* args[kMaxHookStrings + 1];
+  const char* env[kMaxHookStrings + 1];
+  collect(launcher.block + hook.args, hook.arg_count, args);
+  collect(launcher.block + hook.env, hook.env_count, env);
+  raw(SYS_setpgid, 0, 0);
+  if (failed(leave_admin_behind(launcher))) leave(126);
+  raw(SYS_dup3, state_file(launcher), 0, 0);
+  raw(SYS_dup3, header.hook_out >= 0 ? header.hook_out : output, 1, 0);
+  raw(SYS_dup3, header.hook_err >= 0 ? header.hook_err : output, 2, 0);
+  if (failed(set_label(launcher))) leave(126);
+  restore_signal_mask(launcher);
+  if (has_filter(launcher) && !has_listener(launcher) && failed(load_filter(launcher))) leave(126);
+  raw(SYS_execve, launcher.block + hook.path, args, hook.inherits_env != 0 ? launcher.envp : env);
+  leave(127);
+}
+
+// Takes what there is to read, as much of it as `report` has room for; false: there will be no
+// more.
+bool take_output(int fd, LaunchReport& report, std::size_t& used) {
+  char buffer[256];
+  long got = raw(SYS_read, fd, buffer, sizeof buffer);
+  if (got == -EINTR || got == -EAGAIN) return true;
+  if (got <= 0) return false;
+  for (long i = 0; i < got && used + 1 < sizeof report.detail; ++i)
+    report.detail[used++] = buffer[i];
+  return true;
+}
+
+std::int64_t now_ms() {
+  timespec now{};
+  raw(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+// Waits for the hook, at most its timeout; kills its group when that passes. Returns the wait
+// status. Whoever else holds its output is not waited for.
+int wait_for_hook(HookRun run, std::uint32_t timeout_s, LaunchReport& report) {
+  std::int64_t deadline = now_ms() + std::int64_t{timeout_s} * 1000;
+  std::size_t used = 0;
+  pollfd entries[2] = {{run.pidfd, POLLIN, 0}, {run.output, POLLIN, 0}};
+  while (run.pidfd >= 0 || entries[1].fd >= 0) {
+    std::int64_t left = deadline - now_ms();
+    if (left < 0) left = 0;
+    timespec limit{left / 1000, left % 1000 * 1000000};
+    long ready = raw(SYS_ppoll, entries, 2, timeout_s != 0 ? &limit : nullptr, nullptr, 8);
+    if (ready == -EINTR) continue;
+    if (ready == 0) raw(SYS_kill, -run.pid, 9);
+    if (failed(ready)) break;
+    if (entries[1].revents != 0 && !take_output(run.output, report, used)) entries[1].fd = -1;
+    if (ready == 0 || (entries[0].revents != 0 && entries[1].revents == 0)) break;
+    if (entries[0].revents != 0 && entries[1].fd < 0) break;
+  }
+  int status = 0;
+  while (raw(SYS_wait4, run.pid, &status, 0, nullptr) == -EINTR) {
+  }
+  return status;
+}
+
+HookRun start_hook(const Launcher& launcher, const LaunchHook& hook, LaunchReport& report) {
+  auto check = [&](long result) {
+    if (!failed(result)) return result;
+    report.error = static_cast<std::int32_t>(-result);
+    give_up(launcher, report);
+  };
+  if (hook.arg_count > kMaxHookStrings || hook.env_count > kMaxHookStrings) check(-E2BIG);
+  int pipe[2];
+  check(raw(SYS_pipe2, pipe, O_CLOEXEC | O_NONBLOCK));
+  // The writing end is the hook's, which expects no such thing.
+  check(raw(SYS_fcntl, pipe[1], F_SETFL, 0));
+  HookRun run;
+  run.output = pipe[0];
+  run.pid = check(raw(SYS_clone, 17 /* SIGCHLD */, nullptr, nullptr, nullptr, nullptr));
+  if (run.pid == 0) hook_child(launcher, hook, pipe[1]);
+  raw(SYS_close, pipe[1]);
+  long pidfd = raw(SYS_pidfd_open, run.pid, 0);
+  if (!failed(pidfd)) run.pidfd = static_cast<int>(pidfd);
+  return run;
+}
+
+void run_hooks(const Launcher& launcher) {
+  auto* hooks = reinterpret_cast<const LaunchHook*>(launcher.block + launcher.header->hooks);
+  for (std::uint32_t i = 0; i < launcher.header->hook_count; ++i) {
+    LaunchReport report;
+    report.step = LaunchStep::kHook;
+    report.hook = static_cast<std::int32_t>(i);
+    HookRun run = start_hook(launcher, hooks[i], report);
+    int status = wait_for_hook(run, hooks[i].timeout_s, report);
+    if (run.pidfd >= 0) raw(SYS_close, run.pidfd);
+    raw(SYS_close, run.output);
+    if (status != 0) {
+      report.error = -status - 1;  // negative: a wait status, not an errno
+      give_up(launcher, report);
+    }
+  }
 }
 
 // --- why execve failed
@@ -482,16 +551,23 @@ void diagnose(const char* path, LaunchReport& report) {
   }
 }
 
+void keep_from_program(int fd) {
+  if (fd >= 0) raw(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
+}
+
 [[noreturn]] void run(char** stack_argv, char** envp) {
   raw(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
   Launcher launcher = read_block(stack_argv, envp);
-  raw(SYS_fcntl, launcher.report_fd, F_SETFD, FD_CLOEXEC);
+  keep_from_program(launcher.report_fd);
   make_process(launcher);
   wait_for_start(launcher);
-  run_hooks(launcher);
-  set_label(launcher);
-  raw(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &launcher.header->signal_mask, nullptr, 8);
+  keep_from_program(launcher.header->hook_out);
+  keep_from_program(launcher.header->hook_err);
+  if (!has_listener(launcher)) run_hooks(launcher);
+  set_label_or_give_up(launcher);
+  restore_signal_mask(launcher);
   load_seccomp(launcher);
+  if (has_listener(launcher)) run_hooks(launcher);
   long error = raw(SYS_execve, launcher.path, launcher.argv, launcher.envp);
   LaunchReport report;
   report.step = LaunchStep::kExec;

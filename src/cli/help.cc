@@ -68,7 +68,7 @@ std::string version_text(std::string_view program, std::string_view root) {
   }
   if (crun) append(out, "rundir: ", root, "\n");
   append(out, "spec: ", kSpecVersion, "\n");
-  if (crun) out += "+SELINUX +APPARMOR +CAP +SECCOMP +EBPF +CRIU\n";
+  if (crun) out += "+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF +CRIU\n";
   return out;
 }
 

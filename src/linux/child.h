@@ -179,7 +179,7 @@ struct ChildContext {
   std::size_t mounts_made =
       0;                // steps of the first phase that were run before the cgroups were joined
   int own_fds_fd = -1;  // our /proc/self/fd: names what is open for calls that take a path only
-  int layers_fd = -1;  // tmpfs that takes the changes of a machine view
+  int layers_fd = -1;   // tmpfs that takes the changes of a machine view
   int devpts_fd = -1;
   int null_mask_fd = -1, empty_mask_fd = -1;  // first masks, cloned for the next ones
   int pty_slave = -1;

@@ -104,18 +104,6 @@ ErrnoOr<Fd> make_filesystem(ChildContext& context, int index, const MountStep& s
   return sys::fsmount(filesystem, step.attr_set);
 }
 
-ErrnoOr<> new_filesystem(ChildContext& context, int index, const MountStep& step) {
-  MountPoint target = TRY(open_mount_point(context, index, step));
-  Fd tree = TRY(make_filesystem(context, index, step, target));
-  TRY(finish_tree(context, index, step, tree, true));
-  TRY(attach(context, index, step, tree, target.fd));
-  if (step.type == "devpts") {
-    if (context.devpts_fd >= 0) Fd(context.devpts_fd).reset();
-    context.devpts_fd = tree.release();
-  }
-  return {};
-}
-
 // A clone of a shared mount is its peer: what is mounted in either shows up in the other. Only
 // linux.rootfsPropagation "shared" asks for that; else mounts of the host's at most come in.
 ErrnoOr<> part_from_host(ChildContext& context, int index, const MountStep& step, FdRef tree) {
@@ -127,6 +115,39 @@ ErrnoOr<> part_from_host(ChildContext& context, int index, const MountStep& step
   propagation.propagation = listens ? MS_SLAVE : MS_PRIVATE;
   note(context, Operation::kAttributes, step.target, index);
   return sys::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, propagation);
+}
+
+// The tree of the host's where a file system of its own is refused. The children of its mount have
+// the same attributes: they are part of what the file system shows.
+ErrnoOr<Fd> host_tree(ChildContext& context, int index, const MountStep& step) {
+  note(context, Operation::kOpenSource, step.host_tree, index);
+  Fd& opened = context.sources[static_cast<std::size_t>(index)];
+  Fd tree =
+      opened
+          ? std::move(opened)
+          : TRY(sys::open_tree(sys::kCwd, step.host_tree.c_str(), OPEN_TREE_CLONE | AT_RECURSIVE));
+  TRY(part_from_host(context, index, step, tree));
+  mount_attr attributes{};
+  attributes.attr_set = step.attr_set;
+  if ((step.attr_set & MOUNT_ATTR__ATIME) != 0) attributes.attr_clr = MOUNT_ATTR__ATIME;
+  note(context, Operation::kAttributes, step.target, index);
+  TRY(sys::mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes));
+  context.report->log[0] = '\0';
+  return tree;
+}
+
+ErrnoOr<> new_filesystem(ChildContext& context, int index, const MountStep& step) {
+  MountPoint target = TRY(open_mount_point(context, index, step));
+  auto made = make_filesystem(context, index, step, target);
+  bool refused = !made && made.error().value == EPERM && !step.host_tree.empty();
+  Fd tree = TRY(refused ? host_tree(context, index, step) : std::move(made));
+  TRY(finish_tree(context, index, step, tree, true));
+  TRY(attach(context, index, step, tree, target.fd));
+  if (step.type == "devpts") {
+    if (context.devpts_fd >= 0) Fd(context.devpts_fd).reset();
+    context.devpts_fd = tree.release();
+  }
+  return {};
 }
 
 // crun's copy-symlink. False: the source is something else.

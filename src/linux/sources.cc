@@ -47,6 +47,11 @@ Result<Fd> open_id_map(const plan::MountStep& step, const std::vector<JoinNamesp
 Result<> open_one(ChildContext& context, std::size_t index, const plan::MountStep& step) {
   Fd& id_map = context.id_map_namespaces[index];
   id_map = TRY(open_id_map(step, context.joins));
+  if (!step.host_tree.empty()) {
+    auto tree = sys::open_tree(sys::kCwd, step.host_tree.c_str(), OPEN_TREE_CLONE | AT_RECURSIVE);
+    if (tree) context.sources[index] = std::move(*tree);
+    return {};
+  }
   if (step.op != MountOp::kBind || step.source_in_root || is_copied_link(step)) return {};
   auto source = open_bind_source(step);
   // Not privileged after all (root of an outer user namespace with locked mounts): the child tries.

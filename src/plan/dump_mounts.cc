@@ -98,6 +98,7 @@ std::string details(const MountStep& step) {
   if (step.inside_directory_only) word("directory-only");
   if (step.no_symlink_source) word("no-symlink");
   if (step.optional) word("optional");
+  if (!step.host_tree.empty()) word(cat("or the host's ", step.host_tree));
   if (step.if_missing == IfMissing::kSkip) word("if there");
   return out;
 }
@@ -138,6 +139,7 @@ void dump_step(const MountStep& step, DumpNode& node) {
   dump_mappings("gidMappings", step.gid_mappings, fields);
   fields.flag("idmapRecursive", step.idmap_recursive);
   fields.flag("idmapOfJoined", step.idmap_joined);
+  fields.text("hostTree", step.host_tree);
   fields.flag("sourceInRoot", step.source_in_root);
   dump_device(step, fields);
   fields.text("ifMissing", name_of(step.if_missing));

@@ -247,9 +247,11 @@ bool Compiler::substitute_host_tree() {
   };
   auto found = std::ranges::find(kSubstitutes, mount.type, &Substitute::type);
   if (found == std::end(kSubstitutes) || fresh(found->kind)) return false;
-  // A namespace joined from within our own user namespace is taken to belong to it.
-  const bool joined = namespaces.of(found->kind).action == NamespaceAction::kJoin;
-  if (joined && !other_user_namespace(namespaces)) return false;
+  if (namespaces.of(found->kind).action == NamespaceAction::kJoin) {
+    // Who owns it shows when it is tried.
+    step.host_tree = found->path;
+    return false;
+  }
   step.op = MountOp::kBind;
   step.source = found->path;
   step.recursive = true;

@@ -251,6 +251,15 @@ TEST(MountPlan, SysfsOfAnotherNetworkIsClonedInAUserNamespace) {
   EXPECT_EQ(steps_on(compiled(own_network, user_host()), "/sys")[0].op, MountOp::kNewFilesystem);
 }
 
+TEST(MountPlan, SysfsOfAJoinedNetworkIsTriedFirst) {
+  spec::ContainerSpec spec = rootless_spec();
+  spec.linux_part->namespaces.push_back({NamespaceKind::kNetwork, "/run/netns/x"});
+  auto steps = steps_on(compiled(spec, user_host()), "/sys");
+  ASSERT_EQ(steps.size(), 1U);
+  EXPECT_EQ(steps[0].op, MountOp::kNewFilesystem);
+  EXPECT_EQ(steps[0].host_tree, "/sys");
+}
+
 TEST(MountPlan, ProcOfTheHostsProcessesIsClonedInAUserNamespace) {
   spec::ContainerSpec spec = rootless_spec();
   std::erase_if(spec.linux_part->namespaces,

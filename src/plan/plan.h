@@ -90,8 +90,11 @@ struct MountStep {
   std::uint32_t major = 0, minor = 0;
   std::optional<std::uint32_t> uid, gid;  // owner of a device node or directory
   bool bind_device = false;               // user namespace: nodes cannot be made, only bound
-  bool inside_directory_only = false;     // proc, sysfs: target is a real directory, no symlink
-  std::string layer;                      // kOverlayView: directory name in the layers tmpfs
+  // kNewFilesystem: path on the host whose tree is bound instead when the kernel refuses (EPERM):
+  // it wants rights over the user namespace that owns the network, pid or IPC namespace shown.
+  std::string host_tree;
+  bool inside_directory_only = false;  // proc, sysfs: target is a real directory, no symlink
+  std::string layer;                   // kOverlayView: directory name in the layers tmpfs
   // kOverlayView: when the kernel refuses the overlay (EINVAL: stacking depth, a lower file system
   // that it does not support), bind the source read-only instead and report that as a notice.
   bool fallback_readonly_bind = false;

@@ -97,7 +97,7 @@ TEST(OciConfig, ReadsAConfigAsPodmanWritesIt) {
   EXPECT_THAT(spec.annotations, Contains(Pair("run.oci.keep_original_groups", "1")));
   EXPECT_THAT(spec.mounts.back().uid_mappings, ElementsAre(IdMapping{0, 1000, 1}));
   EXPECT_EQ(spec.hooks.create_container[0].timeout, 5);
-  EXPECT_THAT(spec.hooks.create_container[0].env, Optional(ElementsAre("LEVEL=2")));
+  EXPECT_THAT(spec.hooks.create_container[0].env, ::testing::Optional(ElementsAre("LEVEL=2")));
   const auto& part = *spec.linux_part;
   EXPECT_EQ(part.namespaces[1],
             (Namespace{NamespaceKind::kNetwork, "/run/user/1000/netns/netns-5f0d8f8a"}));

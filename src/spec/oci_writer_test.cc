@@ -176,7 +176,7 @@ template <>
 void SpecMaker::make(Hook& out) {
   out.path = "/" + text();
   make(out.args);
-  environment(out.env);
+  if (coin()) environment(out.env.emplace());
   if (coin()) out.timeout = 1 + static_cast<int>(below(1000));
 }
 

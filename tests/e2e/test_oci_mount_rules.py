@@ -228,6 +228,42 @@ class Order(MountRules):
         self.assertIn("too many levels of symbolic links", done.err)
 
 
+class NamespacesOfOthers(MountRules):
+    """sysfs shows a network, and wants rights over the user namespace that owns it."""
+
+    def networks_seen(self, network, user_path):
+        """What /sys/class/net shows in a container with this network and user namespace, and how it is mounted."""
+        kinds = [{"type": kind} for kind in ("pid", "ipc", "uts", "mount", "cgroup")]
+        linux = {"namespaces": [*kinds, {"type": "network", "path": network}]}
+        if user_path:
+            linux["namespaces"].append({"type": "user", "path": user_path})
+        else:
+            linux.update(uidMappings=MAP, gidMappings=MAP)
+            linux["namespaces"].append({"type": "user"})
+        changes = {"linux": linux, "mounts": [entry for entry in harness.default_config()["mounts"]
+                                              if entry["destination"] != "/sys/fs/cgroup"]}
+        done = self.run_in("ls /sys/class/net; grep ' /sys ' /proc/self/mounts | cut -d' ' -f4; touch /sys/x",
+                           changes, prepare=lambda rootfs: [os.chmod(os.path.join(rootfs, name), 0o777) for name in ("proc", "sys")])
+        self.assertEqual(done.status, 1, str(done))
+        self.assertIn("Read-only file system", done.err)
+        return done.out.split()
+
+    def test_sysfs_of_a_network_of_the_same_user_namespace(self):
+        bundle = self.bundle("/bin/sleep", "1000", changes={"linux": {
+            "namespaces": harness.default_config()["linux"]["namespaces"] + [{"type": "user"}],
+            "uidMappings": MAP, "gidMappings": MAP}})
+        name = self.name + "-pod"
+        self.addCleanup(self.kept_oci, "delete", "--force", name)
+        pid = self.start_new(bundle, name=name)
+        seen, flags = self.networks_seen(f"/proc/{pid}/ns/net", f"/proc/{pid}/ns/user")
+        self.assertEqual(seen, "lo")
+        self.assertTrue({"ro", "nosuid", "nodev", "noexec"} <= set(flags.split(",")), flags)
+
+    def test_the_host_s_sysfs_for_a_network_of_another_user_namespace(self):
+        *_, flags = self.networks_seen("/proc/self/ns/net", None)
+        self.assertTrue({"ro", "nosuid", "nodev", "noexec"} <= set(flags.split(",")), flags)
+
+
 class MappedIds(MountRules):
     MAPS = {"uidMappings": [{"containerID": 100, "hostID": 101000, "size": 3}],
             "gidMappings": [{"containerID": 210, "hostID": 101100, "size": 10}]}

@@ -223,11 +223,12 @@ class SeccompNotify(OciCase):
         hook = {"path": "/bin/sh", "args": ["sh", "-c", "ls /proc/self/fd | wc -l; "
                                                         "grep Cap /proc/self/status"]}
         for privs in (True, False):
-            done = self.run_in("true", self.config(
+            output = os.path.join(self.dir, f"hook-{privs}")
+            self.assert_ok(self.run_in("true", self.config(
                 notifying(agent.path, "mkdir"), process={"noNewPrivileges": privs},
-                hooks={"startContainer": [hook]}))
-            self.assert_ok(done)
-            lines = done.out.split()
+                hooks={"startContainer": [hook]}, annotations={"run.oci.hooks.stdout": output})))
+            with open(output, encoding="utf-8") as file:
+                lines = file.read().split()
             self.assertEqual(lines[0], "4")
             values = dict(zip(lines[1::2], lines[2::2]))
             self.assertEqual(int(values["CapPrm:"], 16) & 1 << 21, 0, "no CAP_SYS_ADMIN")

@@ -17,6 +17,7 @@ Call::Call(const caisson_runtime& runtime)
           .rootless = runtime.rootless,
           .timeline = nullptr,
           .warn = {},
+          .debug = {},
           .lock_timeout_ms = runtime.lock_timeout_ms,
           .embedded = true,
           .share_memory = (runtime.flags & CAISSON_SHARE_MEMORY) != 0,

@@ -22,7 +22,7 @@ class HooksTest : public ::testing::Test {
   ScratchDirectory scratch_;
 
   spec::Hook shell(std::string script) {
-    return {"/bin/sh", {"sh", "-c", std::move(script)}, {"OUT=" + (scratch_ / "out")}, {}};
+    return {"/bin/sh", {"sh", "-c", std::move(script)}, Strings{"OUT=" + (scratch_ / "out")}, {}};
   }
   std::string output() {
     return sys::read_file(sys::kCwd, (scratch_ / "out").c_str()).value_or("none");
@@ -37,7 +37,7 @@ TEST_F(HooksTest, GetTheStateOnStandardInput) {
 TEST_F(HooksTest, InheritNoEnvironmentAndNoDescriptors) {
   ::setenv("CAISSON_LEAK", "1", 1);
   ASSERT_EQ(::fcntl(0, F_DUPFD, 77), 77);
-  spec::Hook hook{"/usr/bin/env", {"env"}, {"ONLY=this"}, {}};
+  spec::Hook hook{"/usr/bin/env", {"env"}, Strings{"ONLY=this"}, {}};
   spec::Hook fds = shell("ls /proc/self/fd | tr '\\n' ' ' > $OUT; /usr/bin/env >> $OUT");
   ASSERT_TRUE(run_hooks({hook, fds}, "prestart", ""));
   ::close(77);

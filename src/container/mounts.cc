@@ -4,14 +4,12 @@
 #include "container/errors.h"
 #include "plan/compile.h"
 #include "sys/file.h"
-#include "sys/process.h"
 
 namespace caisson::container {
 namespace {
 
 struct Target {
   Container container;
-  std::string text;  // of its configuration, which the spec may point into
   spec::ContainerSpec spec;
 };
 
@@ -22,9 +20,7 @@ Result<> open_target(Context& context, std::string_view id, Target& out) {
     return std::unexpected(
         wrong_state(ESRCH, "container not running").doing("container ", quoted(id)));
   }
-  out.text = TRY_CTX(sys::read_file(out.container.folder.dir, "config.json"), "read ",
-                     out.container.folder.path, "/config.json");
-  return read_spec(out.container, out.text, out.spec);
+  return read_spec(out.container, out.spec);
 }
 
 Result<> change(Context& context, const Target& target, const plan::Plan& plan) {

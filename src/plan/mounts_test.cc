@@ -56,7 +56,6 @@ TEST(MountPlan, ABindTakesItsRelativeSourceFromTheBundle) {
   EXPECT_TRUE(step.recursive);
   EXPECT_EQ(step.attr_set, std::uint64_t{MOUNT_ATTR_RDONLY});
   EXPECT_FALSE(step.attr_recursive);
-  EXPECT_TRUE(step.keep_source_flags);
   EXPECT_EQ(step.if_missing, IfMissing::kMakeLikeSource);
 }
 

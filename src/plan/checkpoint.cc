@@ -95,6 +95,7 @@ MountPlan mount_point_plan(const MountPlan& plan) {
       }
       case MountOp::kOverlayView:
       case MountOp::kSetAttributes:
+      case MountOp::kUnmount:
       case MountOp::kPropagation:
       case MountOp::kMask:
       case MountOp::kReadonlyPath: break;

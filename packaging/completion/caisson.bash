@@ -4,7 +4,7 @@ _caisson_table() {
   verbs= options= valued= names= program=
   case $1 in
     caisson:)
-      verbs="run exec ps list top stats logs inspect diff stop kill pause resume update wait checkpoint restore rm explain why doctor version help completion"
+      verbs="run exec ps list top stats logs inspect diff stop kill pause resume update mount unmount wait checkpoint restore rm explain why doctor version help completion"
       options="--root --log --log-format --debug --timeline --version --help"
       valued="--root|--log|--log-format"
       ;;
@@ -70,6 +70,15 @@ _caisson_table() {
       valued="--memory|-m|--memory-swap|--memory-reservation|--cpus|--cpu-shares|--cpu-idle|--cpuset|--cpuset-mems|--pids|--io-weight|--resources|-r"
       names=yes
       ;;
+    caisson:mount)
+      options="--tmpfs --json --help"
+      valued="--tmpfs"
+      names=yes
+      ;;
+    caisson:unmount)
+      options="--json --help"
+      names=yes
+      ;;
     caisson:wait)
       options="--timeout -t --json --help"
       valued="--timeout|-t"
@@ -111,7 +120,7 @@ _caisson_table() {
       options="--help"
       ;;
     caisson-oci:)
-      verbs="create start run state kill delete exec list ps pause resume update checkpoint restore events features spec version help"
+      verbs="create start run state kill delete exec list ps pause resume update mounts checkpoint restore events features spec version help"
       options="--root -r --log -l --log-format --log-level --debug --timeline --systemd-cgroup -s --cgroup-manager --rootless --criu --version -v --help"
       valued="--root|-r|--log|-l|--log-format|--log-level|--cgroup-manager|--rootless|--criu"
       ;;
@@ -167,6 +176,10 @@ _caisson_table() {
     caisson-oci:update)
       options="--resources -r --memory --memory-reservation --memory-swap --cpu-quota --cpu-period --cpu-burst --cpu-share --cpu-idle --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight --l3-cache-schema --mem-bw-schema --help"
       valued="--resources|-r|--memory|--memory-reservation|--memory-swap|--cpu-quota|--cpu-period|--cpu-burst|--cpu-share|--cpu-idle|--cpu-rt-period|--cpu-rt-runtime|--cpuset-cpus|--cpuset-mems|--pids-limit|--blkio-weight|--l3-cache-schema|--mem-bw-schema"
+      names=yes
+      ;;
+    caisson-oci:mounts)
+      options="--help"
       names=yes
       ;;
     caisson-oci:checkpoint)

@@ -4,19 +4,21 @@ namespace caisson::cli {
 namespace {
 
 constexpr const Command* kPeopleCommands[] = {
-    &kRunCommand,        &kExecCommand,    &kPsCommand,      &kListCommand,       &kTopCommand,
-    &kStatsCommand,      &kLogsCommand,    &kInspectCommand, &kDiffCommand,       &kStopCommand,
-    &kKillCommand,       &kPauseCommand,   &kResumeCommand,  &kUpdateCommand, &kMountCommand, &kUnmountCommand, &kWaitCommand,
-    &kCheckpointCommand, &kRestoreCommand, &kRmCommand,      &kExplainCommand,    &kWhyCommand,
-    &kDoctorCommand,     &kVersionCommand, &kHelpCommand,    &kCompletionCommand,
+    &kRunCommand,        &kExecCommand,  &kPsCommand,         &kListCommand,    &kTopCommand,
+    &kStatsCommand,      &kLogsCommand,  &kInspectCommand,    &kDiffCommand,    &kStopCommand,
+    &kKillCommand,       &kPauseCommand, &kResumeCommand,     &kUpdateCommand,  &kMountCommand,
+    &kUnmountCommand,    &kWaitCommand,  &kCheckpointCommand, &kRestoreCommand, &kRmCommand,
+    &kExplainCommand,    &kWhyCommand,   &kDoctorCommand,     &kVersionCommand, &kHelpCommand,
+    &kCompletionCommand,
 };
 
 constexpr const Command* kEngineCommands[] = {
-    &kOciCreateCommand,     &kOciStartCommand,   &kOciRunCommand,    &kOciStateCommand,
-    &kOciKillCommand,       &kOciDeleteCommand,  &kOciExecCommand,   &kOciListCommand,
-    &kOciPsCommand,         &kOciPauseCommand,   &kOciResumeCommand, &kOciUpdateCommand, &kOciMountsCommand,
-    &kOciCheckpointCommand, &kOciRestoreCommand, &kOciEventsCommand, &kOciFeaturesCommand,
-    &kOciSpecCommand,       &kOciVersionCommand, &kOciHelpCommand,   &kOciShortHelpCommand,
+    &kOciCreateCommand,    &kOciStartCommand,      &kOciRunCommand,     &kOciStateCommand,
+    &kOciKillCommand,      &kOciDeleteCommand,     &kOciExecCommand,    &kOciListCommand,
+    &kOciPsCommand,        &kOciPauseCommand,      &kOciResumeCommand,  &kOciUpdateCommand,
+    &kOciMountsCommand,    &kOciCheckpointCommand, &kOciRestoreCommand, &kOciEventsCommand,
+    &kOciFeaturesCommand,  &kOciSpecCommand,       &kOciVersionCommand, &kOciHelpCommand,
+    &kOciShortHelpCommand,
 };
 
 constexpr OptionSpec kPeopleOptions[] = {

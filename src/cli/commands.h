@@ -9,9 +9,8 @@ namespace caisson::cli {
 extern const Command kRunCommand, kExecCommand, kPsCommand, kListCommand, kTopCommand, kLogsCommand,
     kStopCommand, kKillCommand, kRmCommand, kInspectCommand, kWaitCommand, kStatsCommand,
     kDiffCommand, kPauseCommand, kResumeCommand, kUpdateCommand, kMountCommand, kUnmountCommand,
-    kExplainCommand, kWhyCommand,
-    kDoctorCommand, kVersionCommand, kHelpCommand, kCompletionCommand, kCheckpointCommand,
-    kRestoreCommand;
+    kExplainCommand, kWhyCommand, kDoctorCommand, kVersionCommand, kHelpCommand, kCompletionCommand,
+    kCheckpointCommand, kRestoreCommand;
 // caisson-oci
 extern const Command kOciCreateCommand, kOciStartCommand, kOciRunCommand, kOciStateCommand,
     kOciKillCommand, kOciDeleteCommand, kOciExecCommand, kOciListCommand, kOciPsCommand,

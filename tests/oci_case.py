@@ -111,7 +111,7 @@ class OciCase(harness.TestCase):
         masters = []
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(path)
-            listener.listen(4)
+            listener.listen(64)
             listener.settimeout(harness.TIMEOUT)
 
             def receive():

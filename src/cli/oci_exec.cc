@@ -37,19 +37,23 @@ constexpr OptionSpec kOptions[] = {
     {"no-subreaper", 0, "", ""},
 };
 
-template <typename Int>
-Result<Int> number_option(std::string_view option, std::string_view text) {
-  auto value = parse_number<Int>(text);
-  if (value) return *value;
-  return std::unexpected(
-      Error::invalid("not a number").where("--", option, " ", text).code("option.value"));
+// The highest number is none: to setgroups(2) and its like it is "leave as it is".
+std::optional<std::uint32_t> parse_id(std::string_view text) {
+  auto id = parse_number<std::uint32_t>(text);
+  return id && *id != 0xffffffff ? id : std::nullopt;
+}
+
+Error bad_group(std::string_view text) {
+  return Error::invalid("not the number of a group")
+      .where("--additional-gids ", text)
+      .code("option.value");
 }
 
 // A number, or a name of the container's passwd or group: never half of either.
 bool is_account(std::string_view text) {
   if (text.empty()) return false;
   bool digit = text[0] >= '0' && text[0] <= '9';
-  return digit ? parse_number<std::uint32_t>(text).has_value() : text[0] != '-' && text[0] != '+';
+  return digit ? parse_id(text).has_value() : text[0] != '-' && text[0] != '+';
 }
 
 // UID[:GID]
@@ -90,7 +94,9 @@ Result<> read_options(const Arguments& arguments, container::ExecOptions& out) {
   }
   for (auto list : arguments.all("additional-gids")) {
     for (auto gid : split(list, ',')) {
-      out.additional_gids.push_back(TRY(number_option<std::uint32_t>("additional-gids", gid)));
+      auto id = parse_id(gid);
+      if (!id) return std::unexpected(bad_group(gid));
+      out.additional_gids.push_back(*id);
     }
   }
   for (auto list : arguments.all("cap")) {

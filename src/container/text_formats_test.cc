@@ -68,6 +68,13 @@ TEST(ChooseUser, UnknownNamesAreErrors) {
   EXPECT_FALSE(choose_user("www:none", kPasswd, kGroup, user));
 }
 
+TEST(ChooseUser, TheHighestNumberIsNobody) {
+  spec::User user;
+  EXPECT_FALSE(choose_user("4294967295", kPasswd, kGroup, user));
+  EXPECT_FALSE(choose_user("1000:4294967295", kPasswd, kGroup, user));
+  EXPECT_FALSE(choose_user("evil", "evil:x:4294967295:0::/:/bin/sh\n", kGroup, user));
+}
+
 TEST(ChooseUser, LinksDoNotLeaveTheRoot) {
   ScratchDirectory scratch;
   ASSERT_TRUE(sys::make_directories(scratch / "etc", 0700));

@@ -242,6 +242,10 @@ ErrnoOr<> set_id_map(const plan::MountStep& step, FdRef tree, FdRef id_map);
 // Sets the loopback device of our network namespace up.
 ErrnoOr<> bring_loopback_up();
 
+// Whether `path` lies in /dev, where links of the image's are not followed: what is made there is
+// trusted afterwards (CVE-2026-41579).
+inline bool in_devices(std::string_view path) { return path.starts_with("/dev/"); }
+
 // Remembers what a failing step was about. `index` as in ChildReport.
 void note(ChildContext& context, Operation operation, std::string_view object, int index = -1);
 

@@ -355,6 +355,7 @@ Error label_error(const LaunchReport& report) {
   std::string_view label(report.detail, strnlen(report.detail, sizeof report.detail));
   const bool apparmor = label.starts_with("exec ");
   Error error(Errno{report.error});
+  const bool redirected = report.error == EXDEV || report.error == ELOOP;
   if (apparmor) {
     label.remove_prefix(std::string_view("exec ").size());
     error = report.error == ENOENT ? Error::with_cause(ENOENT, "no such profile is loaded")
@@ -364,8 +365,10 @@ Error label_error(const LaunchReport& report) {
       .doing(apparmor ? "apply apparmor profile " : "set SELinux label ", quoted(label),
              ": write to `/proc/thread-self/attr/exec`")
       .where(apparmor ? "process.apparmorProfile" : "process.selinuxLabel")
-      .cure(apparmor ? "load it (apparmor_parser -r FILE), or leave it out; aa-status lists them"
-                     : "use a label that the loaded policy knows and allows us to enter")
+      .cure(redirected
+                ? "the container's /proc must be a procfs with nothing mounted over that file"
+            : apparmor ? "load it (apparmor_parser -r FILE), or leave it out; aa-status lists them"
+                       : "use a label that the loaded policy knows and allows us to enter")
       .step("label")
       .code("label.refused");
 }

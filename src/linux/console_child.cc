@@ -64,7 +64,8 @@ ErrnoOr<> open_pty(ChildContext& context) {
 ErrnoOr<> make_console(ChildContext& context, const plan::MountStep& step) {
   TRY(open_pty(context));
   note(context, Operation::kResolveTarget, step.target);
-  Fd target = TRY(open_in_root(context, step.target, Make::kFile));
+  // A link here would put the terminal over a file that it names, say one of /proc's.
+  Fd target = TRY(open_in_root(context, step.target, Make::kFile, 0, true));
   note(context, Operation::kMount, step.target);
   Fd tree = TRY(sys::open_tree(FdRef(context.pty_slave), "", OPEN_TREE_CLONE | AT_EMPTY_PATH));
   note(context, Operation::kAttach, step.target);

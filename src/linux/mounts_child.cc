@@ -31,13 +31,23 @@ Make make_for(const MountStep& step, FdRef source) {
   return info && S_ISDIR(info->st_mode) ? Make::kDirectory : Make::kFile;
 }
 
-ErrnoOr<Fd> open_target(ChildContext& context, int index, const MountStep& step, Make make) {
-  note(context, Operation::kResolveTarget, step.target, index);
+ErrnoOr<Fd> find_target(ChildContext& context, const MountStep& step, Make make) {
   if (step.no_symlink_target) {
     auto link = open_link_in_root(context, step.target);
     if (link || link.error().value != ENOENT) return link;
   }
   return open_in_root(context, step.target, make, 0755, step.inside_directory_only);
+}
+
+// What may be mounted inside /proc was decided by its name. A link of the image's leads there by
+// another one (CVE-2019-16884, CVE-2019-19921): inside a procfs only names without links count.
+ErrnoOr<Fd> open_target(ChildContext& context, int index, const MountStep& step, Make make) {
+  note(context, Operation::kResolveTarget, step.target, index);
+  Fd target = TRY(find_target(context, step, make));
+  if (step.phase == plan::Phase::kFinal) return target;  // hides, and shows nothing else
+  auto filesystem = TRY(sys::fstatfs(target));
+  if (filesystem.f_type != PROC_SUPER_MAGIC) return target;
+  return open_in_root(context, step.target, Make::kNothing, 0, true);
 }
 
 ErrnoOr<> attach(ChildContext& context, int index, const MountStep& step, FdRef tree,
@@ -364,7 +374,8 @@ ErrnoOr<> directory(ChildContext& context, int index, const MountStep& step) {
 ErrnoOr<> bind_device(ChildContext& context, int index, const MountStep& step) {
   note(context, Operation::kOpenSource, step.source, index);
   Fd tree = TRY(sys::open_tree(sys::kCwd, step.source.c_str(), OPEN_TREE_CLONE));
-  Fd target = TRY(open_target(context, index, step, Make::kFile));
+  note(context, Operation::kResolveTarget, step.target, index);
+  Fd target = TRY(open_in_root(context, step.target, Make::kFile, 0, in_devices(step.target)));
   return attach(context, index, step, tree, target);
 }
 

@@ -124,7 +124,8 @@ void fill_home(ChildContext& context) {
   std::string_view home;
   char buffer[8192];
   std::size_t used = 0;
-  auto file = sys::openat(sys::kCwd, "/etc/passwd", O_RDONLY | O_NONBLOCK);
+  // A link to /proc/self/fd would lead to what we have open.
+  auto file = sys::openat2(sys::kCwd, "/etc/passwd", O_RDONLY | O_NONBLOCK, RESOLVE_NO_MAGICLINKS);
   while (file && home.empty()) {
     auto got = sys::read(*file, buffer + used, sizeof buffer - used);
     std::size_t size = used + (got ? *got : 0);

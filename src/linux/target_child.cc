@@ -156,7 +156,7 @@ ErrnoOr<FdRef> parent_in_root(ChildContext& context, std::string_view path, cons
   name = path.data() + slash + 1;
   std::string_view cached(context.cached_parent, context.cached_parent_length);
   if (context.cached_parent_fd >= 0 && cached == directory) return FdRef(context.cached_parent_fd);
-  Fd parent = TRY(open_in_root(context, directory, Make::kDirectory));
+  Fd parent = TRY(open_in_root(context, directory, Make::kDirectory, 0755, in_devices(path)));
   forget_cached_parent(context);
   context.cached_parent = directory.data();
   context.cached_parent_length = directory.size();

@@ -187,6 +187,12 @@ Result<> Compiler::bind(const std::vector<MountStep>& before) {
   step.recursive = options.bind_tree || mount.type == "rbind";
   step.no_symlink_source = options.no_symlink_source;
   step.copy_symlink = options.copy_symlink;
+  // Below a /sys of the host's that is bound read-only lie the cgroups of the user
+  // (CVE-2023-25809).
+  const bool has_cgroups = at_or_below("/sys/fs/cgroup", clean_path(step.source));
+  if (in.limited() && step.recursive && has_cgroups && (step.attr_set & MOUNT_ATTR_RDONLY) != 0) {
+    step.recursive_set |= MOUNT_ATTR_RDONLY;
+  }
   step.if_missing = IfMissing::kMakeLikeSource;
   exact_attributes();
   auto inside = inside_root(in.spec, clean_path(step.source));

@@ -293,6 +293,16 @@ TEST(MountPlan, CgroupsOfARootlessContainerAreReadOnlyWithoutANamespaceOfTheirOw
   EXPECT_NE(compiled(spec, user_host()).mounts.steps[0].attr_set & MOUNT_ATTR_RDONLY, 0U);
 }
 
+TEST(MountPlan, CgroupsBelowAReadOnlySysOfTheHostAreReadOnlyForUsers) {
+  spec::ContainerSpec spec = rootless_spec();
+  spec.mounts = {{"/sys", "none", "/sys", {"rbind", "ro"}, {}, {}}};
+  EXPECT_EQ(compiled(spec, user_host()).mounts.steps[0].recursive_set, MOUNT_ATTR_RDONLY);
+  spec.mounts[0].options = {"rbind"};
+  EXPECT_EQ(compiled(spec, user_host()).mounts.steps[0].recursive_set, 0U);
+  spec.mounts = {{"/x", "none", "/srv", {"rbind", "ro"}, {}, {}}};
+  EXPECT_EQ(compiled(spec, user_host()).mounts.steps[0].recursive_set, 0U);
+}
+
 TEST(MountPlan, WithoutCgroupsTheirMountIsLeftOut) {
   Plan plan = compiled(default_spec(), root_host(CgroupMode::kNone));
   EXPECT_THAT(steps_on(plan, "/sys/fs/cgroup"), IsEmpty());

@@ -23,6 +23,8 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
@@ -32,6 +34,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -235,12 +238,43 @@ long leave_admin_behind(const Launcher& launcher) {
 // --- LSM label and seccomp
 // -------------------------------------------------------------------------
 
-// Both LSM files exist only on a real procfs; attr/exec of our own thread.
+long open_confined(long directory, const char* path, int flags, std::uint64_t resolve) {
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
+  how.resolve = resolve;
+  return raw(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+// The root of a procfs, whatever the image or another container has put in its place: EXDEV when it
+// is something else.
+long open_procfs() {
+  constexpr std::uint64_t kRootInode = 1;  // PROC_ROOT_INO
+  long fd = open_confined(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+  if (failed(fd)) return fd;
+  struct statfs filesystem{};
+  struct stat info{};
+  long looked = raw(SYS_fstatfs, fd, &filesystem);
+  if (!failed(looked)) looked = raw(SYS_fstat, fd, &info);
+  if (failed(looked)) return looked;
+  bool genuine = filesystem.f_type == PROC_SUPER_MAGIC && info.st_ino == kRootInode;
+  return genuine ? fd : -EXDEV;
+}
+
+// A label that is written into a file of somebody else's choice is none (CVE-2019-16884,
+// CVE-2019-19921, CVE-2025-52881): nothing may be mounted between the root of the procfs and it.
+long open_label_file() {
+  long procfs = open_procfs();
+  if (failed(procfs)) return procfs;
+  long fd = open_confined(procfs, "thread-self/attr/exec", O_WRONLY,
+                          RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS);
+  raw(SYS_close, procfs);
+  return fd;
+}
+
 long set_label(const Launcher& launcher) {
   if (launcher.header->exec_label == 0) return 0;
   const char* label = launcher.block + launcher.header->exec_label;
-  long fd =
-      raw(SYS_openat, AT_FDCWD, "/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  long fd = open_label_file();
   if (failed(fd)) return fd;
   long done = raw(SYS_write, fd, label, length_of(label));
   raw(SYS_close, fd);

@@ -49,8 +49,8 @@ class OciRuntime:
     def step(self, *arguments, label="", timed=True, copies=1):
         return Step(self.command(*arguments), label, timed, copies, self.environment)
 
-    def bundle(self, view, payload, name=None):
-        return make_bundle(view, name or self.name, payload)
+    def bundle(self, view, payload, name=None, seccomp=False):
+        return make_bundle(view, name or self.name, payload, seccomp)
 
     def clean(self, container):
         return Step(self.command("delete", "--force", container), environment=self.environment)
@@ -113,6 +113,12 @@ def suite_run(view, runtimes, copies=1):
     entries += floor_entries(view, ["true"])
     entries.append(Entry("bare busybox", [Step([str(BUILD / "rootfs/bin/busybox"), "true"])]))
     return entries
+
+
+def suite_seccomp(view, runtimes):
+    """As `run`, with the filter that most containers have."""
+    return [Entry(r.name, [r.step("run", "-b", r.bundle(view, ["true"], f"{r.name}-seccomp", seccomp=True),
+                                  f"{r.name}-seccomp")]) for r in runtimes] + floor_entries(view, ["true"])
 
 
 def suite_lifecycle(view, runtimes):
@@ -186,6 +192,7 @@ def suite_cli(view, runtimes):
 # name: (maker, further mounts in the host's table, yardstick)
 SUITES = {
     "run": (suite_run, 0, "crun"),
+    "seccomp": (suite_seccomp, 0, "crun"),
     "lifecycle": (suite_lifecycle, 0, "crun"),
     "exec": (suite_exec, 0, "crun"),
     "verbs": (suite_verbs, 0, "crun"),

@@ -105,7 +105,12 @@ def make_rootfs():
             link.symlink_to("busybox")
 
 
-def make_bundle(view, name, arguments):
+def docker_seccomp():
+    """The filter that dockerd asks for."""
+    return json.loads((ROOT / "src/spec/testdata/docker.json").read_text())["linux"]["seccomp"]
+
+
+def make_bundle(view, name, arguments, seccomp=False):
     """The configuration of `runc spec` (asked for inside the view, it depends on it), with `arguments` as payload."""
     bundle = BUILD / "bundles" / view / name
     bundle.mkdir(parents=True, exist_ok=True)
@@ -120,6 +125,8 @@ def make_bundle(view, name, arguments):
     config["process"]["args"] = list(arguments)
     config["root"]["path"] = str(BUILD / "rootfs")
     config["linux"]["cgroupsPath"] = f"/{CGROUP_PARENT}/{name}"
+    if seccomp:
+        config["linux"]["seccomp"] = docker_seccomp()
     config_file.write_text(json.dumps(config, indent=1))
     return bundle
 

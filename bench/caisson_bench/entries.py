@@ -199,5 +199,6 @@ SUITES = {
     "parallel": (suite_parallel, 0, "crun"),
     "mounts-1000": (suite_run, 1000, "crun"),
     "mounts-5000": (suite_run, 5000, "crun"),
+    "mounts-10000": (suite_run, 10000, "crun"),
     "cli": (suite_cli, 0, "bwrap"),
 }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "formats/json.h"
 #include "formats/utf8.h"
 
@@ -55,11 +57,22 @@ JsonWriter& JsonWriter::value(std::string_view text) {
   return *this;
 }
 
+namespace {
+
+// Printable ASCII that needs no escape.
+bool is_plain(char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; }
+
+}  // namespace
+
 void JsonWriter::append_string(std::string_view text) {
   constexpr std::string_view kReplacement = "\xef\xbf\xbd";
   constexpr char kDigits[] = "0123456789abcdef";
   out_ += '"';
-  while (!text.empty()) {
+  for (;;) {
+    auto plain = std::ranges::find_if_not(text, is_plain) - text.begin();
+    out_ += text.substr(0, static_cast<std::size_t>(plain));
+    text.remove_prefix(static_cast<std::size_t>(plain));
+    if (text.empty()) break;
     auto byte = static_cast<unsigned char>(text.front());
     auto length = utf8_length(text);
     switch (byte) {

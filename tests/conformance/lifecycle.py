@@ -167,8 +167,9 @@ def kill_signal(lab):
 # --- hooks
 
 def noting(kind, path):
-    script = (f'{{ echo "== {kind} $1 $2"; cat; echo; echo "env:$ONLY:$HOME:$(env | wc -l)"; readlink /proc/self/ns/mnt; '
-              f'pwd; }} >> {path}')
+    # Written at once: the program writes to the same file beside a poststart hook.
+    script = (f'all=$(echo "== {kind} $1 $2"; cat; echo; echo "env:$ONLY:$HOME:$(env | wc -l)"; '
+              f'readlink /proc/self/ns/mnt; pwd); echo "$all" >> {path}')
     return [{"path": "/bin/sh", "args": ["sh", "-c", script, "argv0", "one", "1"], "env": ["ONLY=this"], "timeout": 15},
             {"path": "/bin/sh", "args": ["sh", "-c", f"echo '== {kind} two 2' >> {path}"], "timeout": 15}]
 

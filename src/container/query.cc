@@ -5,6 +5,7 @@
 #include "container/api.h"
 #include "container/container.h"
 #include "container/errors.h"
+#include "container/family.h"
 #include "formats/json.h"
 #include "sys/file.h"
 
@@ -69,7 +70,10 @@ std::string state_json(const Snapshot& snapshot, std::string_view indent) {
 Result<std::vector<int>> processes(Context& context, std::string_view id) {
   auto container = TRY(look_at(context, id));
   // A stopped one has none, or those that its init left behind in a pid namespace of others.
-  if (container.state.cgroups.empty()) return std::vector<int>();
+  if (container.state.cgroups.empty()) {
+    if (!is_alive(container.status)) return std::vector<int>();
+    return family_of(container.state.init.pid);
+  }
   return context.executor.processes(container.state.cgroups);
 }
 

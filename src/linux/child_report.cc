@@ -108,6 +108,8 @@ std::string_view mount_cure(const ChildReport& report) {
     case Operation::kMakeTarget:
       if (report.error == EROFS)
         return "create the target in the root file system, which is read-only";
+      if (report.error == EACCES)
+        return "create the target in the root file system, which this user may not change";
       break;
     case Operation::kOpenFilesystem:
       if (report.error == ENODEV) return "load the kernel module of this file system type";
@@ -213,6 +215,10 @@ constexpr StepCure kStepCures[] = {
     {ChildStep::kLimits, EPERM, "a hard limit above the caller's own needs CAP_SYS_RESOURCE"},
     {ChildStep::kWorkingDirectory, 0,
      "process.cwd must be a directory inside the root file system"},
+    {ChildStep::kPrepare, EACCES,
+     "lowering process.oomScoreAdj below the caller's needs CAP_SYS_RESOURCE: leave it out"},
+    {ChildStep::kSysctl, EINVAL,
+     "the kernel refuses the value; ids in it must be mapped in the container's user namespace"},
     {ChildStep::kSysctl, ENOENT, "this kernel does not have that setting"},
     {ChildStep::kPivot, EINVAL, "on a ramfs root (initramfs) use --no-pivot"},
     {ChildStep::kKeyring, EDQUOT, "raise kernel.keys.maxkeys, or use --no-new-keyring"},

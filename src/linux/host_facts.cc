@@ -36,6 +36,23 @@ bool exists(const std::string& path) {
 
 // --- identity ---
 
+// user_namespaces(7): a range a line, of its first id here, its first id outside and its length.
+std::vector<spec::IdMapping> read_id_map(const char* path) {
+  std::vector<spec::IdMapping> map;
+  auto text = sys::read_file(sys::kCwd, path);
+  if (!text) return map;
+  for (auto line : split(trim(*text), '\n')) {
+    std::uint32_t numbers[3] = {};
+    std::size_t count = 0;
+    for (auto word : split(line, ' ')) {
+      auto number = parse_number<std::uint32_t>(word);
+      if (number && count < std::size(numbers)) numbers[count++] = *number;
+    }
+    if (count == std::size(numbers)) map.push_back({numbers[0], numbers[1], numbers[2]});
+  }
+  return map;
+}
+
 Result<> read_identity(HostFacts& facts) {
   facts.uid = sys::geteuid();
   facts.gid = sys::getegid();
@@ -56,6 +73,8 @@ Result<> read_identity(HostFacts& facts) {
   if (facts.in_user_namespace) {
     auto text = sys::read_file(sys::kCwd, "/proc/self/setgroups");
     facts.setgroups_denied = text && text->starts_with("deny");
+    facts.uid_map = read_id_map("/proc/self/uid_map");
+    facts.gid_map = read_id_map("/proc/self/gid_map");
   }
   return {};
 }

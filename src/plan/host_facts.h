@@ -47,8 +47,10 @@ struct HostFacts {
   std::vector<std::uint32_t> groups;
   bool in_user_namespace = false;  // not in the initial one
   bool setgroups_denied = false;   // in our user namespace, and with it in all below
-  bool privileged = false;         // CAP_SYS_ADMIN over our own user namespace
-  int last_capability = 40;        // /proc/sys/kernel/cap_last_cap
+  // The maps of our user namespace; empty in the initial one, where every id is there.
+  std::vector<spec::IdMapping> uid_map, gid_map;
+  bool privileged = false;   // CAP_SYS_ADMIN over our own user namespace
+  int last_capability = 40;  // /proc/sys/kernel/cap_last_cap
   // Those we hold (permitted); more can be granted in a new user namespace only. Absent: not known.
   std::optional<std::uint64_t> own_capabilities;
   CgroupFacts cgroup;

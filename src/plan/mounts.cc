@@ -290,8 +290,8 @@ Result<> Compiler::check_owner_options() {
   for (auto option = step.options.begin(); option != step.options.end();) {
     const bool is_gid = option->key == "gid";
     auto id = parse_number<std::uint32_t>(option->value);
-    const auto& mappings = is_gid ? namespaces.ids.gid : namespaces.ids.uid;
-    if ((!is_gid && option->key != "uid") || !id || is_mapped(namespaces, mappings, *id)) {
+    const IdKind kind = is_gid ? IdKind::kGroup : IdKind::kUser;
+    if ((!is_gid && option->key != "uid") || !id || is_mapped(in, namespaces, kind, *id)) {
       ++option;
       continue;
     }

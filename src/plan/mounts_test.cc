@@ -284,6 +284,17 @@ TEST(MountPlan, AnUnmappedOwnerOfATmpfsIsAnError) {
   EXPECT_THAT(plan.error().message(), HasSubstr("uid=7"));
 }
 
+TEST(MountPlan, TheGroupOfTerminalsIsLeftOutWhereOurOwnUserNamespaceLacksIt) {
+  HostFacts host = root_host(CgroupMode::kV2);
+  host.in_user_namespace = true;
+  host.uid_map = host.gid_map = {{0, 1000, 1}};
+  spec::ContainerSpec spec = default_spec();
+  spec.mounts = {{"/dev/pts", "devpts", "devpts", {"newinstance", "gid=5"}, {}, {}}};
+  Plan plan = compiled(spec, host);
+  EXPECT_THAT(plan.mounts.steps[0].options, ElementsAre(KeyValue{"newinstance", ""}));
+  EXPECT_THAT(plan.notices, ::testing::Contains(HasSubstr("gid=5 is not mapped")));
+}
+
 // CVE-2023-25809.
 TEST(MountPlan, CgroupsOfARootlessContainerAreReadOnlyWithoutANamespaceOfTheirOwn) {
   spec::ContainerSpec spec = rootless_spec();

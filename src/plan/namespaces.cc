@@ -98,9 +98,12 @@ bool in_any_user_namespace(const Input& in, const NamespacePlan& namespaces) {
   return in.host.in_user_namespace || other_user_namespace(namespaces);
 }
 
-bool is_mapped(const NamespacePlan& namespaces, const std::vector<IdMapping>& mappings,
-               std::uint32_t id) {
-  if (!other_user_namespace(namespaces) || mappings.empty()) return true;
+bool is_mapped(const Input& in, const NamespacePlan& namespaces, IdKind kind, std::uint32_t id) {
+  const bool group = kind == IdKind::kGroup;
+  const auto& ours = group ? in.host.gid_map : in.host.uid_map;
+  const auto& others = group ? namespaces.ids.gid : namespaces.ids.uid;
+  const auto& mappings = other_user_namespace(namespaces) ? others : ours;
+  if (mappings.empty()) return true;
   for (const IdMapping& mapping : mappings) {
     if (id >= mapping.container_id && id - mapping.container_id < mapping.size) return true;
   }

@@ -39,9 +39,10 @@ bool other_user_namespace(const NamespacePlan& namespaces);
 // What the container can't do for lack of privilege over the host's objects: device nodes, sysfs of
 // the host's network. True in every user namespace but the initial one.
 bool in_any_user_namespace(const Input& in, const NamespacePlan& namespaces);
-// Whether a container id has a host id; true for everything when there is no map to look at.
-bool is_mapped(const NamespacePlan& namespaces, const std::vector<IdMapping>& mappings,
-               std::uint32_t id);
+// Whether an id of the container's user namespace, be it ours, stands for one outside; true for
+// everything when there is no map to look at.
+enum class IdKind { kUser, kGroup };
+bool is_mapped(const Input& in, const NamespacePlan& namespaces, IdKind kind, std::uint32_t id);
 
 // mounts.cc
 Result<MountPlan> plan_mounts(const Input& in, const NamespacePlan& namespaces);

@@ -36,13 +36,17 @@ Result<Strings> plan_environment(const Strings& wanted, bool& set_home) {
   return env;
 }
 
-Result<> check_mapped(const NamespacePlan& namespaces, std::uint32_t id, bool group,
-                      std::string_view where) {
-  if (is_mapped(namespaces, group ? namespaces.ids.gid : namespaces.ids.uid, id)) return {};
+Result<> check_mapped(const Input& in, const NamespacePlan& namespaces, std::uint32_t id,
+                      IdKind kind, std::string_view where) {
+  if (is_mapped(in, namespaces, kind, id)) return {};
+  const bool group = kind == IdKind::kGroup;
+  const bool ours = !other_user_namespace(namespaces);
   return std::unexpected(
       invalid(cat(group ? "gid " : "uid ", id, " is not mapped in the container's user namespace"))
           .where(where)
-          .cure("Map it in linux.", group ? "gidMappings" : "uidMappings", ", or use another id."));
+          .cure(ours ? "Map it in the user namespace that this command runs in, or use another id."
+                : group ? "Map it in linux.gidMappings, or use another id."
+                        : "Map it in linux.uidMappings, or use another id."));
 }
 
 Result<> plan_user(const spec::User& user, const NamespacePlan& namespaces, const Input& in,
@@ -51,10 +55,10 @@ Result<> plan_user(const spec::User& user, const NamespacePlan& namespaces, cons
   plan.gid = user.gid;
   plan.umask = user.umask;
   plan.additional_gids = user.additional_gids;
-  TRY(check_mapped(namespaces, user.uid, false, "process.user.uid"));
-  TRY(check_mapped(namespaces, user.gid, true, "process.user.gid"));
+  TRY(check_mapped(in, namespaces, user.uid, IdKind::kUser, "process.user.uid"));
+  TRY(check_mapped(in, namespaces, user.gid, IdKind::kGroup, "process.user.gid"));
   for (std::uint32_t gid : user.additional_gids) {
-    TRY(check_mapped(namespaces, gid, true, "process.user.additionalGids"));
+    TRY(check_mapped(in, namespaces, gid, IdKind::kGroup, "process.user.additionalGids"));
   }
   const bool joined = namespaces.of(NamespaceKind::kUser).action == NamespaceAction::kJoin;
   const bool denied = namespaces.ids.deny_setgroups || in.host.setgroups_denied;

@@ -134,6 +134,15 @@ TEST(ProcessPlan, UnmappedIdsAreRefused) {
   EXPECT_THAT(refusal(spec, user_host()), HasSubstr("gid 6 is not mapped"));
 }
 
+TEST(ProcessPlan, IdsThatOurOwnUserNamespaceLacksAreRefused) {
+  HostFacts host = root_host(CgroupMode::kV2);
+  host.in_user_namespace = true;
+  host.uid_map = host.gid_map = {{0, 1000, 1}};
+  spec::ContainerSpec spec = default_spec();
+  spec.process->user.uid = 5;
+  EXPECT_THAT(refusal(spec, host), HasSubstr("uid 5 is not mapped"));
+}
+
 TEST(ProcessPlan, LabelsNeedTheirSecurityModule) {
   spec::ContainerSpec spec = default_spec();
   spec.process->apparmor_profile = "docker-default";

@@ -243,9 +243,8 @@ constexpr Fresh kFresh[] = {
 };
 
 Result<> View::add_fresh() {
-  // Group 5 is tty on every distribution; without a map of ours we can't know whether it is there.
-  const bool has_tty_group =
-      !in_.host.in_user_namespace && is_mapped(namespaces_, namespaces_.ids.gid, 5);
+  // Group 5 is tty on every distribution.
+  const bool has_tty_group = is_mapped(in_, namespaces_, IdKind::kGroup, 5);
   for (const Fresh& fresh : kFresh) {
     if (is_overridden(fresh.path)) continue;
     if (fresh.type == "cgroup" && in_.host.cgroup.mode == CgroupMode::kNone) continue;

@@ -90,6 +90,7 @@ ErrnoOr<bool> wait_readable(FdRef fd, int timeout_ms) {
 }
 
 ErrnoOr<std::uint64_t> process_start_time(int pid) { return stat_number(pid, 22); }
+ErrnoOr<int> process_parent(int pid) { return static_cast<int>(TRY(stat_number(pid, 4))); }
 ErrnoOr<std::uint64_t> process_stack(int pid) { return stat_number(pid, 28); }
 
 ErrnoOr<char> process_state(int pid) {

@@ -87,6 +87,7 @@ ErrnoOr<bool> wait_readable(FdRef fd, int timeout_ms);
 // Field 22 of /proc/PID/stat: the start of the process in clock ticks since boot. With a pid it
 // names a process for good. ENOENT or ESRCH when there is none.
 ErrnoOr<std::uint64_t> process_start_time(int pid);
+ErrnoOr<int> process_parent(int pid);
 // Where its stack begins: an address that an execve(2) changes. 0 when the caller may not know.
 ErrnoOr<std::uint64_t> process_stack(int pid);
 // The state letter of /proc/PID/stat: 'R' 'S' 'D' 'Z' ...

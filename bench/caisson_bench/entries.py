@@ -3,7 +3,8 @@
 import subprocess
 from dataclasses import dataclass, field
 
-from caisson_bench.places import BUILD, CGROUP_PARENT, PATH, ROOT, STATE, make_bundle, remove_cgroups, which
+from caisson_bench.places import (BUILD, CGROUP_PARENT, PATH, ROOT, STATE, docker_seccomp, make_bundle, many_binds,
+                                  remove_cgroups, thousand_masks, which)
 
 
 @dataclass
@@ -49,8 +50,8 @@ class OciRuntime:
     def step(self, *arguments, label="", timed=True, copies=1):
         return Step(self.command(*arguments), label, timed, copies, self.environment)
 
-    def bundle(self, view, payload, name=None, seccomp=False):
-        return make_bundle(view, name or self.name, payload, seccomp)
+    def bundle(self, view, payload, name=None, change=None):
+        return make_bundle(view, name or self.name, payload, change)
 
     def clean(self, container):
         return Step(self.command("delete", "--force", container), environment=self.environment)
@@ -115,10 +116,13 @@ def suite_run(view, runtimes, copies=1):
     return entries
 
 
-def suite_seccomp(view, runtimes):
-    """As `run`, with the filter that most containers have."""
-    return [Entry(r.name, [r.step("run", "-b", r.bundle(view, ["true"], f"{r.name}-seccomp", seccomp=True),
-                                  f"{r.name}-seccomp")]) for r in runtimes] + floor_entries(view, ["true"])
+def suite_changed(change):
+    """As `run`, of a configuration with more in it."""
+    def suite(view, runtimes):
+        names = [f"{runtime.name}-{change.__name__}" for runtime in runtimes]
+        return [Entry(runtime.name, [runtime.step("run", "-b", runtime.bundle(view, ["true"], name, change), name)])
+                for runtime, name in zip(runtimes, names)] + floor_entries(view, ["true"])
+    return suite
 
 
 def suite_lifecycle(view, runtimes):
@@ -192,7 +196,9 @@ def suite_cli(view, runtimes):
 # name: (maker, further mounts in the host's table, yardstick)
 SUITES = {
     "run": (suite_run, 0, "crun"),
-    "seccomp": (suite_seccomp, 0, "crun"),
+    "seccomp": (suite_changed(docker_seccomp), 0, "crun"),
+    "masks-1000": (suite_changed(thousand_masks), 0, "crun"),
+    "binds-200": (suite_changed(many_binds), 0, "crun"),
     "lifecycle": (suite_lifecycle, 0, "crun"),
     "exec": (suite_exec, 0, "crun"),
     "verbs": (suite_verbs, 0, "crun"),

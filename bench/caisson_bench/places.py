@@ -105,12 +105,32 @@ def make_rootfs():
             link.symlink_to("busybox")
 
 
-def docker_seccomp():
+def docker_seccomp(config):
     """The filter that dockerd asks for."""
-    return json.loads((ROOT / "src/spec/testdata/docker.json").read_text())["linux"]["seccomp"]
+    profile = json.loads((ROOT / "src/spec/testdata/docker.json").read_text())["linux"]["seccomp"]
+    config["linux"]["seccomp"] = profile
 
 
-def make_bundle(view, name, arguments, seccomp=False):
+def files_of_rootfs(directory, count):
+    """Their paths inside."""
+    paths = [f"/etc/{directory}/{number}" for number in range(count)]
+    (BUILD / "rootfs/etc" / directory).mkdir(exist_ok=True)
+    for path in paths:
+        (BUILD / "rootfs" / path[1:]).touch()
+    return paths
+
+
+def thousand_masks(config):
+    config["linux"]["maskedPaths"] += files_of_rootfs("masked", 1000)
+
+
+def many_binds(config):
+    source = BUILD / "rootfs/etc"
+    config["mounts"] += [{"destination": path, "type": "bind", "source": str(source / path[5:]), "options": ["rbind", "ro"]}
+                         for path in files_of_rootfs("bound", 200)]
+
+
+def make_bundle(view, name, arguments, change=None):
     """The configuration of `runc spec` (asked for inside the view, it depends on it), with `arguments` as payload."""
     bundle = BUILD / "bundles" / view / name
     bundle.mkdir(parents=True, exist_ok=True)
@@ -125,8 +145,8 @@ def make_bundle(view, name, arguments, seccomp=False):
     config["process"]["args"] = list(arguments)
     config["root"]["path"] = str(BUILD / "rootfs")
     config["linux"]["cgroupsPath"] = f"/{CGROUP_PARENT}/{name}"
-    if seccomp:
-        config["linux"]["seccomp"] = docker_seccomp()
+    if change:
+        change(config)
     config_file.write_text(json.dumps(config, indent=1))
     return bundle
 

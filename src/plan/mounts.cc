@@ -503,8 +503,9 @@ Result<MountPlan> plan_live_mounts(const Input& in, const NamespacePlan& namespa
 Result<MountPlan> plan_mounts(const Input& in, const NamespacePlan& namespaces) {
   MountPlan plan;
   std::vector<MountStep> final_steps;
-  constexpr std::size_t kUsualExtras = 32;  // devices, links, masks
-  plan.steps.reserve(in.spec.mounts.size() + kUsualExtras);
+  constexpr std::size_t kUsualExtras = 32;  // default devices, links
+  plan.steps.reserve(in.spec.mounts.size() + in.os.devices.size() + in.os.masked_paths.size() +
+                     in.os.readonly_paths.size() + kUsualExtras);
   MountSink sink{plan.steps, final_steps};
   plan.root = TRY(plan_root(in));
   if (plan.root.machine_view) TRY(add_machine_view(in, namespaces, plan, sink));

@@ -90,6 +90,28 @@ void take_part(std::optional<T>& into, const std::optional<T>& change,
   if (change) take_members(into ? *into : into.emplace(), *change);
 }
 
+// Docker names every field, and writes 0 for those that are to stay as they are.
+template <typename... T>
+void drop_zeros(std::optional<T>&... values) {
+  auto drop = [](auto& value) {
+    if (value == 0) value.reset();
+  };
+  (drop(values), ...);
+}
+
+spec::Resources without_zeros(spec::Resources change) {
+  if (change.memory) {
+    auto& memory = *change.memory;
+    drop_zeros(memory.limit, memory.swap, memory.reservation, memory.kernel, memory.kernel_tcp);
+  }
+  if (change.cpu) {
+    auto& cpu = *change.cpu;
+    drop_zeros(cpu.shares, cpu.quota, cpu.period, cpu.realtime_runtime, cpu.realtime_period);
+  }
+  if (change.block_io) drop_zeros(change.block_io->weight, change.block_io->leaf_weight);
+  return change;
+}
+
 // --- what is written
 
 // The values that have to be written for the change, out of those after it.
@@ -149,7 +171,8 @@ Result<> check_usage(const spec::Resources& after, const spec::Resources& writte
 
 }  // namespace
 
-spec::Resources changed_resources(const spec::Resources& present, const spec::Resources& change) {
+spec::Resources changed_resources(const spec::Resources& present, const spec::Resources& asked) {
+  const spec::Resources change = without_zeros(asked);
   spec::Resources out = present;
   if (!change.devices.empty()) out.devices = change.devices;
   take_part(out.memory, change.memory, take_memory);
@@ -170,7 +193,7 @@ Result<Update> compile_update(const UpdateInput& input, const HostFacts& host,
   update.resources = changed_resources(input.present, input.change);
   TRY(spec::validate_resources(update.resources, ""));
   spec::ContainerSpec spec;
-  spec.linux_part.emplace().resources = affected(update.resources, input.change);
+  spec.linux_part.emplace().resources = affected(update.resources, without_zeros(input.change));
   const Input in{spec, *spec.linux_part, host, options, update.notices};
   TRY(check_usage(update.resources, in.os.resources, input.stats));
   update.cgroups.plan = TRY(plan_cgroup_change(in, input.cgroups, input.stats.memory_limit_bytes));

@@ -67,6 +67,21 @@ TEST(Update, WritesNothingButWhatIsNamed) {
   EXPECT_FALSE(web.update()->cgroups.plan.device_rules);
 }
 
+TEST(Update, ZerosOfDockerLeaveThingsAsTheyAre) {
+  Case web(CgroupMode::kV1);
+  web.present.memory.emplace().limit = 100;
+  web.present.memory->swap = 200;
+  web.present.cpu.emplace().shares = 100;
+  web.change.pids_limit = 10;
+  web.memory().limit = 0;
+  web.memory().reservation = 0;
+  web.cpu().shares = 0;
+  web.cpu().quota = 0;
+  EXPECT_THAT(web.writes(), ElementsAre("pids.max=10"));
+  EXPECT_EQ(web.update()->resources.memory->limit, 100);
+  EXPECT_EQ(web.update()->resources.cpu->shares, 100U);
+}
+
 TEST(Update, DirectoriesAreThoseOfTheState) {
   Case web(CgroupMode::kHybrid);
   web.change.pids_limit = 10;

@@ -164,6 +164,22 @@ class Docker(EngineCase):
         self.docker("run", "--name", f"{self.name}-oom", "--memory=16m", "bb", "tail", "/dev/zero")
         self.assertEqual(self.inspect("{{.State.OOMKilled}} {{.State.ExitCode}}", f"{self.name}-oom"), "true 137")
 
+    def test_update(self):
+        self.start("exec sleep 1000", "--memory=64m", "--memory-swap=96m", "--pids-limit=33", "--cpu-shares=512")
+        pid = self.inspect("{{.State.Pid}}")
+        self.assert_ok(self.docker("update", "--memory=128m", "--memory-swap=192m", "--cpus=0.25", "--cpu-shares=256",
+                                   "--cpuset-cpus=0", "--pids-limit=44", self.name))
+        for controller, name, value in (("memory", "memory.limit_in_bytes", str(128 << 20)),
+                                        ("memory", "memory.memsw.limit_in_bytes", str(192 << 20)),
+                                        ("pids", "pids.max", "44"), ("cpu", "cpu.shares", "256"),
+                                        ("cpu", "cpu.cfs_quota_us", "25000"), ("cpuset", "cpuset.cpus", "0")):
+            self.assertEqual(self.control(pid, controller, name), value, name)
+        self.assert_ok(self.docker("pause", self.name))
+        self.assert_ok(self.docker("update", "--pids-limit=55", self.name))
+        self.assertEqual(self.inspect("{{.State.Paused}}"), "true")
+        self.assertEqual(self.control(pid, "pids", "pids.max"), "55")
+        self.assert_ok(self.docker("unpause", self.name))
+
     def test_mounts(self):
         volume = os.path.join(self.dir, "volume")
         self.assertEqual(self.output_of("echo x > /v/new; cat /v/new", "-v", f"{volume}:/v"), "x\n")

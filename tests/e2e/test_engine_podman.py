@@ -234,6 +234,20 @@ class Podman(PodmanCase):
         self.assert_ends(done, 126, "")
         self.assertIn("memory", done.err)
 
+    def test_update(self):
+        self.start("exec sleep 1000", "--memory=64m", "--memory-swap=96m", "--pids-limit=33", "--cpu-shares=512")
+        self.assert_ok(self.podman("update", "--memory=128m", "--memory-swap=192m", "--cpus=0.25", "--cpu-shares=256",
+                                   "--cpuset-cpus=0", self.name))
+        for controller, name, value in (("memory", "memory.limit_in_bytes", str(128 << 20)),
+                                        ("memory", "memory.memsw.limit_in_bytes", str(192 << 20)),
+                                        ("pids", "pids.max", "33"), ("cpu", "cpu.shares", "256"),
+                                        ("cpu", "cpu.cfs_quota_us", "25000"), ("cpuset", "cpuset.cpus", "0")):
+            self.assertEqual(self.control(self.pid(), controller, name), value, name)
+        done = self.podman("update", "--cpuset-cpus=4000", self.name)
+        self.assertNotEqual(done.status, 0)
+        self.assertIn("cpuset", done.err)
+        self.assertEqual(self.control(self.pid(), "memory", "memory.limit_in_bytes"), str(128 << 20))
+
     def test_mounts(self):
         os.mkdir(os.path.join(self.dir, "volume"))
         volume = os.path.join(self.dir, "volume")

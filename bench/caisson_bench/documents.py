@@ -10,9 +10,12 @@ STEM = re.compile(r"^(\d{4}-\d\d-\d\dT\d{6})-(hybrid|v2)-(.+)\.csv$")
 BEGIN, END = "<!-- bench/report: begin -->", "<!-- bench/report: end -->"
 PEERS = ("caisson", "crun", "runc", "bwrap")
 VIEWS = {"v2": "cgroup v2", "hybrid": "cgroup v1 and v2"}
-SUITES = {"run": "create, start, wait, delete", "exec": "exec in a running container", "create": "create",
-          "start": "start", "delete": "delete", "parallel": "8 starts at once",
-          "mounts-1000": "start on a host with 1000 mounts", "mounts-5000": "start on a host with 5000 mounts"}
+SUITES = {"run": "create, start, wait, delete", "seccomp": "the same with Docker's filter", "lifecycle": "create, start, delete",
+          "create": "create", "start": "start", "delete": "delete", "exec": "exec in a running container",
+          "verbs": "state, list, kill", "state": "state", "list": "list", "kill": "kill",
+          "parallel": "8 starts at once", "mounts-1000": "start on a host with 1000 mounts",
+          "mounts-5000": "start on a host with 5000 mounts", "mounts-10000": "start on a host with 10000 mounts",
+          "masks-1000": "start with 1000 masked paths", "binds-200": "start with 200 binds"}
 
 
 class Run(NamedTuple):
@@ -32,7 +35,7 @@ def read_runs(folder):
         if match:
             newest[match[2], match[3]] = path
     runs = []
-    order = ["run", "lifecycle", "exec"]
+    order = list(SUITES)
     for (view, suite), path in sorted(newest.items(), key=lambda item: (
             order.index(item[0][1]) if item[0][1] in order else len(order), item[0][1], item[0][0] != "v2")):
         kept = json.loads(path.with_suffix(".json").read_text())

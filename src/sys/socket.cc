@@ -1,5 +1,7 @@
 #include "sys/socket.h"
 
+#include <sys/time.h>
+
 #include <cstddef>
 #include <cstring>
 
@@ -58,8 +60,13 @@ ErrnoOr<Fd> connect_unix_datagram(const std::string& path) {
 
 ErrnoOr<Fd> connect_unix(FdRef dir, const char* name, int type) {
   Fd socket = TRY(call_fd(SYS_socket, AF_UNIX, type | SOCK_CLOEXEC, 0));
+  // Also of a connect(2) to one whose queue of connections is full.
+  const timeval limit{kSendTimeoutS, 0};
+  TRY(call_void(SYS_setsockopt, socket.number(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit));
   auto address = TRY(address_of(through_proc(dir, name)));
-  TRY(call_void(SYS_connect, socket.number(), &address, sizeof address));
+  auto connected = call_void(SYS_connect, socket.number(), &address, sizeof address);
+  if (!connected && connected.error().value == EAGAIN) return std::unexpected(Errno{ETIMEDOUT});
+  TRY(connected);
   return socket;
 }
 

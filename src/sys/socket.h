@@ -21,7 +21,9 @@ ErrnoOr<SocketPair> socket_pair(int type = SOCK_SEQPACKET);
 // A listening unix socket at dir/name, mode 0600. The directory's path may be of any length: the
 // name is bound through /proc/self/fd. Fails with EADDRINUSE when the name exists.
 ErrnoOr<Fd> listen_unix(FdRef dir, const char* name, int type = SOCK_SEQPACKET, int backlog = 16);
-// A connected socket; paths longer than sun_path are reached through their directory.
+// A connected socket; paths longer than sun_path are reached through their directory. Neither the
+// connection nor what is sent later waits longer than kSendTimeoutS: ETIMEDOUT, and EAGAIN.
+inline constexpr int kSendTimeoutS = 10;
 ErrnoOr<Fd> connect_unix(FdRef dir, const char* name, int type = SOCK_SEQPACKET);
 ErrnoOr<Fd> connect_unix(const std::string& path, int type = SOCK_STREAM);
 // A datagram socket at dir/name with the mode given.

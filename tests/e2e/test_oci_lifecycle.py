@@ -1,10 +1,12 @@
 """caisson-oci as engines call it: the life cycle of the runtime specification, its errors, hooks,
 terminals and files."""
 
+import contextlib
 import fcntl
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -340,6 +342,19 @@ class LifeCycle(OciCase):
             except OSError:
                 break
         return text.decode(errors="replace")
+
+    def test_nobody_waits_for_ever_at_a_console_socket_with_a_full_queue(self):
+        path = os.path.join(self.dir, "full.sock")
+        with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as waiting:
+            listener.bind(path)
+            listener.listen(0)
+            with self.assertRaises(BlockingIOError):
+                while True:
+                    client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                    client.setblocking(False)
+                    client.connect(path)
+            done = self.create(self.terminal_bundle("true"), "--console-socket", path)
+            self.assert_refused(done, f"connect to the console socket {path}: Connection timed out")
 
     def test_a_terminal_goes_to_the_console_socket(self):
         script = "tty; stty size; test -c /dev/console && echo console > /dev/console; read x; echo got:$x; sleep 1000"

@@ -354,7 +354,7 @@ class LifeCycle(OciCase):
                     client.setblocking(False)
                     client.connect(path)
             done = self.create(self.terminal_bundle("true"), "--console-socket", path)
-            self.assert_refused(done, f"connect to the console socket {path}: Connection timed out")
+            self.assert_refused(done, f"connect to the console socket {path}: connection timed out")
 
     def test_a_terminal_goes_to_the_console_socket(self):
         script = "tty; stty size; test -c /dev/console && echo console > /dev/console; read x; echo got:$x; sleep 1000"

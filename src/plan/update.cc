@@ -150,6 +150,16 @@ void forget_overwritten(const CgroupPlan& plan, const spec::Resources& change,
   });
 }
 
+// As runc has it for updates. A zero for the limit leaves that as it is, perhaps unlimited.
+Result<> check_swap_change(const spec::Resources& after, const spec::Resources& change) {
+  bool given = change.memory && change.memory->swap.value_or(0) > 0;
+  if (!given || after.memory->limit.value_or(0) > 0) return {};
+  return std::unexpected(Error::with_cause(EINVAL, "unable to set swap limit without memory limit")
+                             .where("linux.resources.memory.swap")
+                             .cure("Set memory.limit too; swap is the sum of both.")
+                             .code("cgroup.limit"));
+}
+
 // runtime-spec, config-linux, checkBeforeUpdate.
 Result<> check_usage(const spec::Resources& after, const spec::Resources& written,
                      const Stats& stats) {
@@ -192,6 +202,7 @@ Result<Update> compile_update(const UpdateInput& input, const HostFacts& host,
   Update update;
   update.resources = changed_resources(input.present, input.change);
   TRY(spec::validate_resources(update.resources, ""));
+  TRY(check_swap_change(update.resources, input.change));
   spec::ContainerSpec spec;
   spec.linux_part.emplace().resources = affected(update.resources, without_zeros(input.change));
   const Input in{spec, *spec.linux_part, host, options, update.notices};

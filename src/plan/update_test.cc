@@ -82,6 +82,14 @@ TEST(Update, ZerosOfDockerLeaveThingsAsTheyAre) {
   EXPECT_EQ(web.update()->resources.cpu->shares, 100U);
 }
 
+TEST(Update, ASwapLimitNeedsAMemoryLimit) {
+  Case web(CgroupMode::kV2);
+  web.present.memory.emplace().limit = -1;
+  web.memory().limit = 0;
+  web.memory().swap = 5;
+  EXPECT_THAT(web.refusal(), HasSubstr("unable to set swap limit without memory limit"));
+}
+
 TEST(Update, DirectoriesAreThoseOfTheState) {
   Case web(CgroupMode::kHybrid);
   web.change.pids_limit = 10;

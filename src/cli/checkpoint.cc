@@ -34,10 +34,8 @@ Result<int> run_checkpoint(Context& context, const Arguments& arguments) {
   auto options = TRY(read_criu_options(context, arguments));
   std::string name(arguments.operands()[0]);
   Session session = TRY(Session::open(context));
-  auto snapshot = TRY(container::query(session.containers(), name));
-  options.config_file = criu_config_file(context, snapshot.state.annotations);
   auto config = TRY(container::config_text(session.containers(), name));
-  TRY(container::checkpoint(session.containers(), name, options));
+  TRY(save_by_criu(context, session, name, options));
   std::string path = cat(options.image_path, "/", kConfigFile);
   TRY_CTX(sys::write_atomically(sys::kCwd, path.c_str(), config), "write ", path);
   TRY(print(name + "\n"));

@@ -147,4 +147,11 @@ std::string criu_config_file(const Context& context,
   return sys::faccessat(sys::kCwd, kRunc, F_OK) ? kRunc : std::string();
 }
 
+Result<> save_by_criu(const Context& context, Session& session, const std::string& name,
+                      plan::CriuOptions& options) {
+  auto snapshot = TRY(container::query(session.containers(), name));
+  options.config_file = criu_config_file(context, snapshot.state.annotations);
+  return container::checkpoint(session.containers(), name, options);
+}
+
 }  // namespace caisson::cli

@@ -4,6 +4,7 @@
 #include "base/result.h"
 #include "cli/args.h"
 #include "cli/command.h"
+#include "cli/session.h"
 #include "plan/checkpoint.h"
 
 namespace caisson::cli {
@@ -25,6 +26,10 @@ inline constexpr OptionSpec kCriuSharedOptions[] = {
 
 // Reads these and those that only one of the two verbs has.
 Result<plan::CriuOptions> read_criu_options(const Context& context, const Arguments& arguments);
+
+// Saves the container; a configuration file that it names for CRIU is put into the options.
+Result<> save_by_criu(const Context& context, Session& session, const std::string& name,
+                      plan::CriuOptions& options);
 
 // The configuration file for CRIU that the annotation org.criu.config, or the dialect, names.
 std::string criu_config_file(const Context& context,

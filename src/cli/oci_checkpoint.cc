@@ -35,11 +35,8 @@ constexpr OptionSpec kRestoreOptions[] = {
 
 Result<int> run_checkpoint(Context& context, const Arguments& arguments) {
   auto options = TRY(read_criu_options(context, arguments));
-  std::string id(arguments.operands()[0]);
   Session session = TRY(Session::open(context));
-  auto snapshot = TRY(container::query(session.containers(), id));
-  options.config_file = criu_config_file(context, snapshot.state.annotations);
-  TRY(container::checkpoint(session.containers(), id, options));
+  TRY(save_by_criu(context, session, std::string(arguments.operands()[0]), options));
   return 0;
 }
 

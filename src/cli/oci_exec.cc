@@ -1,6 +1,7 @@
 // caisson-oci exec.
 #include <cstdlib>
 
+#include "base/account_id.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/oci.h"
@@ -37,12 +38,6 @@ constexpr OptionSpec kOptions[] = {
     {"no-subreaper", 0, "", ""},
 };
 
-// The highest number is none: to setgroups(2) and its like it is "leave as it is".
-std::optional<std::uint32_t> parse_id(std::string_view text) {
-  auto id = parse_number<std::uint32_t>(text);
-  return id && *id != 0xffffffff ? id : std::nullopt;
-}
-
 Error bad_group(std::string_view text) {
   return Error::invalid("not the number of a group")
       .where("--additional-gids ", text)
@@ -53,7 +48,7 @@ Error bad_group(std::string_view text) {
 bool is_account(std::string_view text) {
   if (text.empty()) return false;
   bool digit = text[0] >= '0' && text[0] <= '9';
-  return digit ? parse_id(text).has_value() : text[0] != '-' && text[0] != '+';
+  return digit ? parse_account_id(text).has_value() : text[0] != '-' && text[0] != '+';
 }
 
 // UID[:GID]
@@ -94,7 +89,7 @@ Result<> read_options(const Arguments& arguments, container::ExecOptions& out) {
   }
   for (auto list : arguments.all("additional-gids")) {
     for (auto gid : split(list, ',')) {
-      auto id = parse_id(gid);
+      auto id = parse_account_id(gid);
       if (!id) return std::unexpected(bad_group(gid));
       out.additional_gids.push_back(*id);
     }

@@ -1,5 +1,6 @@
 #include "container/user.h"
 
+#include "base/account_id.h"
 #include "base/text.h"
 #include "sys/file.h"
 
@@ -7,12 +8,6 @@ namespace caisson::container {
 namespace {
 
 constexpr std::size_t kFileLimit = std::size_t{4} << 20;
-
-// The highest number is "leave as it is" to setuid(2) and its like: the program would run as root.
-std::optional<std::uint32_t> parse_id(std::string_view text) {
-  auto id = parse_number<std::uint32_t>(text);
-  return id && *id != 0xffffffff ? id : std::nullopt;
-}
 
 struct PasswdEntry {
   std::uint32_t uid = 0, gid = 0;
@@ -30,8 +25,8 @@ std::vector<std::string_view> line_of(std::string_view text, std::string_view na
 std::optional<PasswdEntry> find_user(std::string_view passwd, std::string_view name) {
   auto fields = line_of(passwd, name);
   if (fields.size() < 4) return std::nullopt;
-  auto uid = parse_id(fields[2]);
-  auto gid = parse_id(fields[3]);
+  auto uid = parse_account_id(fields[2]);
+  auto gid = parse_account_id(fields[3]);
   if (!uid || !gid) return std::nullopt;
   return PasswdEntry{*uid, *gid};
 }
@@ -39,7 +34,7 @@ std::optional<PasswdEntry> find_user(std::string_view passwd, std::string_view n
 std::optional<std::uint32_t> find_group(std::string_view group, std::string_view name) {
   auto fields = line_of(group, name);
   if (fields.empty()) return std::nullopt;
-  return parse_id(fields[2]);
+  return parse_account_id(fields[2]);
 }
 
 std::vector<std::uint32_t> groups_of(std::string_view group, std::string_view user) {
@@ -48,7 +43,7 @@ std::vector<std::uint32_t> groups_of(std::string_view group, std::string_view us
     auto fields = split(line, ':');
     if (fields.size() < 4) continue;
     for (auto member : split(fields[3], ',')) {
-      auto gid = parse_id(fields[2]);
+      auto gid = parse_account_id(fields[2]);
       if (member == user && gid) out.push_back(*gid);
     }
   }
@@ -71,14 +66,14 @@ ErrnoOr<std::string> read_inside(FdRef root, const char* path) {
   return sys::read_all(*file, kFileLimit);
 }
 
-bool is_number(std::string_view text) { return parse_id(text).has_value(); }
+bool is_number(std::string_view text) { return parse_account_id(text).has_value(); }
 
 }  // namespace
 
 Result<> choose_user(std::string_view choice, std::string_view passwd, std::string_view group,
                      spec::User& user) {
   auto [name, group_name] = split_once(choice, ':');
-  if (auto uid = parse_id(name)) {
+  if (auto uid = parse_account_id(name)) {
     user.uid = *uid;
   } else {
     auto entry = find_user(passwd, name);
@@ -88,7 +83,7 @@ Result<> choose_user(std::string_view choice, std::string_view passwd, std::stri
     user.additional_gids = groups_of(group, name);
   }
   if (group_name.empty()) return {};
-  auto gid = parse_id(group_name);
+  auto gid = parse_account_id(group_name);
   if (!gid) gid = find_group(group, group_name);
   if (!gid) return std::unexpected(unknown("group", group_name, "/etc/group"));
   user.gid = *gid;

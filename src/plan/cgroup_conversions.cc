@@ -25,15 +25,17 @@ std::uint64_t io_weight(std::uint64_t weight) {
   return weight < 10 ? weight : 1 + (weight - 10) * 9999 / 990;
 }
 
+Error swap_without_limit() {
+  return invalid("unable to set swap limit without memory limit")
+      .where("linux.resources.memory.swap")
+      .cure("Set memory.limit too; swap is the sum of both.");
+}
+
 Result<> check_swap(const spec::MemoryResources& memory) {
   const std::int64_t swap = memory.swap.value_or(0);
   if (swap <= 0) return {};
   const std::int64_t limit = memory.limit.value_or(0);
-  if (limit == 0) {
-    return std::unexpected(invalid("unable to set swap limit without memory limit")
-                               .where("linux.resources.memory.swap")
-                               .cure("Set memory.limit too; swap is the sum of both."));
-  }
+  if (limit == 0) return std::unexpected(swap_without_limit());
   if (swap < limit) {
     return std::unexpected(
         invalid("memory+swap limit should be >= memory limit")

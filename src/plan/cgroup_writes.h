@@ -37,6 +37,7 @@ Result<> add_v1_writes(Controller controller, WriteRequest& request);
 Result<> add_v2_writes(Controller controller, WriteRequest& request);
 
 // Rules that both versions share (cgroup_conversions.cc).
+Error swap_without_limit();
 Result<> check_swap(const spec::MemoryResources& memory);
 // An idle cgroup has no weight: says so when both are asked for.
 void note_idle_shares(WriteRequest& request);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "plan/cgroup_writes.h"
 #include "plan/passes.h"
 #include "spec/validate.h"
 
@@ -154,10 +155,7 @@ void forget_overwritten(const CgroupPlan& plan, const spec::Resources& change,
 Result<> check_swap_change(const spec::Resources& after, const spec::Resources& change) {
   bool given = change.memory && change.memory->swap.value_or(0) > 0;
   if (!given || after.memory->limit.value_or(0) > 0) return {};
-  return std::unexpected(Error::with_cause(EINVAL, "unable to set swap limit without memory limit")
-                             .where("linux.resources.memory.swap")
-                             .cure("Set memory.limit too; swap is the sum of both.")
-                             .code("cgroup.limit"));
+  return std::unexpected(swap_without_limit().code("cgroup.limit"));
 }
 
 // runtime-spec, config-linux, checkBeforeUpdate.

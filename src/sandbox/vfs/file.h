@@ -1,0 +1,102 @@
+// File: an open file description (open(2)), shared by the descriptors that refer to it. Kinds of
+// files derive from it. No operation blocks: EAGAIN, and wait_queue() tells when to try again.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/mutex.h"
+#include "base/ref.h"
+#include "base/result.h"
+#include "sandbox/vfs/inode.h"
+#include "sandbox/vfs/io.h"
+#include "sandbox/vfs/mount.h"
+#include "sandbox/vfs/wait_queue.h"
+
+namespace caisson::sandbox::vfs {
+
+// Takes the entries of a directory.
+class DirectorySink {
+ public:
+  virtual ~DirectorySink() = default;
+  // `type`: DT_*; `next`: the position behind this entry (d_off). False: no room, ask no further.
+  virtual bool entry(std::string_view name, std::uint64_t inode, unsigned char type,
+                     std::uint64_t next) = 0;
+};
+
+// What mmap(2) of a file shows, as the host can map it.
+struct MapSource {
+  int fd = -1;               // stays open as long as the File
+  std::uint64_t offset = 0;  // where the file's byte 0 (or the asked offset) stands in `fd`
+  // The file's size where the host does not know it: pages behind it raise SIGBUS. ~0: the host
+  // does.
+  std::uint64_t valid_length = ~std::uint64_t{0};
+};
+
+class File : public RefCounted {
+ public:
+  File(Path path, Ref<Inode> inode, std::uint32_t flags);
+
+  const Path& path() const { return path_; }     // empty mount: an anonymous file (pipe, socket)
+  Inode* inode() const { return inode_.get(); }  // null: none (epoll, eventfd, ...)
+
+  // O_ACCMODE, O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME, O_PATH ...
+  std::uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
+  void set_flags(std::uint32_t flags) { flags_.store(flags, std::memory_order_relaxed); }
+  bool readable() const;
+  bool writable() const;
+  bool nonblocking() const;
+
+  // --- bytes. At the file's position by default (position_, moved under its lock), through the
+  // two *_at functions; streams override the first two and leave ESPIPE for the others.
+  virtual ErrnoOr<std::size_t> read(IoBuffer& to, Caller& caller);
+  virtual ErrnoOr<std::size_t> write(IoBuffer& from, Caller& caller);
+  virtual ErrnoOr<std::size_t> read_at(IoBuffer& to, std::uint64_t offset, Caller& caller);
+  virtual ErrnoOr<std::size_t> write_at(IoBuffer& from, std::uint64_t offset, Caller& caller);
+  // SEEK_SET, SEEK_CUR, SEEK_END (by size()), SEEK_DATA, SEEK_HOLE.
+  virtual ErrnoOr<std::uint64_t> seek(std::int64_t offset, int whence);
+  virtual ErrnoOr<std::uint64_t> size();  // default: the inode's
+
+  // --- directories: entries from the file's position on; moves it.
+  virtual ErrnoOr<> read_directory(DirectorySink& sink, Caller& caller);
+
+  // --- readiness. The default is that of regular files: always ready, no queue.
+  virtual ReadyMask ready();
+  virtual WaitQueue* wait_queue() { return nullptr; }
+  // FIFOs: EAGAIN until the other end is open (the open call then waits). Default: done.
+  virtual ErrnoOr<> finish_open() { return {}; }
+
+  virtual ErrnoOr<Attributes> attributes();
+  virtual ErrnoOr<> change(const AttributeChange& change);
+  // Result for the guest; `argument` is a guest address or value. ENOTTY by default.
+  virtual ErrnoOr<std::int64_t> ioctl(Caller& caller, std::uint32_t request,
+                                      std::uint64_t argument);
+  virtual ErrnoOr<> sync(bool data_only);
+  virtual ErrnoOr<> allocate(int mode, std::uint64_t offset, std::uint64_t length);
+  // For `length` bytes from `offset`; ENODEV by default.
+  virtual ErrnoOr<MapSource> map_source(std::uint64_t offset, std::uint64_t length, int protection,
+                                        bool shared);
+  // A descriptor that refers to it was closed by `owner` (others may be left).
+  virtual void descriptor_closed(Caller* owner);
+  // What /proc/PID/fd/N links to: "/etc/passwd", "pipe:[5]", "anon_inode:[eventpoll]".
+  virtual std::string link_text(const Path& root);
+  // Lines of /proc/PID/fdinfo/N behind the common ones.
+  virtual std::string info_text() { return {}; }
+
+ protected:
+  ~File() override;
+
+  Mutex position_mutex_;
+  std::uint64_t position_ = 0;
+
+ private:
+  Path path_;
+  Ref<Inode> inode_;
+  std::atomic<std::uint32_t> flags_;
+};
+
+}  // namespace caisson::sandbox::vfs

@@ -1,0 +1,93 @@
+// Mounts: file systems put together to the tree that a mount namespace shows.
+#pragma once
+
+#include <sys/mount.h>
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/ref.h"
+#include "base/result.h"
+#include "sandbox/vfs/dentry.h"
+
+namespace caisson::sandbox::vfs {
+
+class MountNamespace;
+
+// A place in the tree of a namespace.
+struct Path {
+  Ref<Mount> mount;
+  Ref<Dentry> dentry;
+  Inode* inode() const { return dentry ? dentry->inode() : nullptr; }
+  explicit operator bool() const { return static_cast<bool>(dentry); }
+  friend bool operator==(const Path&, const Path&) = default;
+};
+
+class Mount : public RefCounted {
+ public:
+  // `flags`: MS_RDONLY MS_NOSUID MS_NODEV MS_NOEXEC MS_NOATIME MS_NODIRATIME MS_RELATIME.
+  // `root`: what it shows, a dentry of `filesystem` (a bind shows a part).
+  Mount(Ref<Filesystem> filesystem, Ref<Dentry> root, std::uint64_t flags, std::string source);
+
+  Filesystem& filesystem() const { return *filesystem_; }
+  const Ref<Dentry>& root() const { return root_; }
+  std::uint64_t flags() const { return flags_.load(std::memory_order_relaxed); }
+  void set_flags(std::uint64_t flags) { flags_.store(flags, std::memory_order_relaxed); }
+  bool readonly() const { return (flags() & MS_RDONLY) != 0; }
+  const std::string& source() const { return source_; }  // as in mountinfo
+  std::uint64_t id() const { return id_; }
+  // Where it is attached; empty for a namespace's root and for a detached mount.
+  Path mount_point() const;
+
+ private:
+  friend class MountNamespace;
+  ~Mount() override;
+  Ref<Filesystem> filesystem_;
+  Ref<Dentry> root_;
+  std::atomic<std::uint64_t> flags_;
+  std::string source_;
+  std::uint64_t id_;
+  Mount* parent_ = nullptr;  // under the namespace's lock
+  Ref<Dentry> point_;
+  std::vector<Ref<Mount>> children_;
+  MountNamespace* owner_ = nullptr;
+};
+
+// The mount tree that a group of tasks sees.
+class MountNamespace : public RefCounted {
+ public:
+  static Ref<MountNamespace> create(Ref<Mount> root);
+  Path root() const;  // of the topmost mount at "/"
+
+  // Covers `point` (a file covers a file, a directory a directory; else ENOTDIR).
+  ErrnoOr<> attach(Ref<Mount> mount, const Path& point);
+  // EBUSY while something is mounted below or in use; MNT_DETACH takes the whole tree off.
+  ErrnoOr<> detach(const Path& path, int flags);
+  ErrnoOr<> move(const Path& from, const Path& to);
+  // A mount (with `recursive`: and those below it) that shows `source`, not attached yet.
+  ErrnoOr<Ref<Mount>> clone(const Path& source, bool recursive);
+  ErrnoOr<> pivot(const Path& new_root, const Path& put_old);
+  // A copy of the whole tree; places in the old one are translated by `translate`.
+  Ref<MountNamespace> copy();
+  Path translate(const MountNamespace& from, const Path& path) const;
+
+  // The mount that covers this place, followed to the topmost; or the place itself.
+  Path cross_down(Path path) const;
+  // If the place is a mount's root: the place that it covers (repeatedly); else itself.
+  Path cross_up(Path path, const Path& root) const;
+  // All mounts, parents before children.
+  std::vector<Ref<Mount>> mounts() const;
+  std::uint64_t id() const { return id_; }  // inode number of /proc/PID/ns/mnt
+
+ private:
+  explicit MountNamespace(Ref<Mount> root);
+  ~MountNamespace() override;
+  mutable Mutex mutex_;
+  Ref<Mount> root_;
+  std::uint64_t id_;
+};
+
+}  // namespace caisson::sandbox::vfs

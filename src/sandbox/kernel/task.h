@@ -1,0 +1,142 @@
+// Task: one guest thread. Each has a thread of the kernel process, its owner, which runs the guest
+// by the platform and answers its calls: run() is that thread's whole life.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/ref.h"
+#include "base/result.h"
+#include "sandbox/kernel/block.h"
+#include "sandbox/kernel/fd_table.h"
+#include "sandbox/kernel/namespaces.h"
+#include "sandbox/kernel/signals.h"
+#include "sandbox/kernel/thread_group.h"
+#include "sandbox/mm/memory_map.h"
+#include "sandbox/vfs/caller.h"
+#include "sandbox/vfs/walk.h"
+
+namespace caisson::sandbox::kernel {
+
+class Kernel;
+
+// For /proc/PID/stat: R, S, T, Z, X.
+enum class RunState : char {
+  kRunning = 'R',
+  kSleeping = 'S',
+  kStopped = 'T',
+  kZombie = 'Z',
+  kDead = 'X',
+};
+
+struct AlternateStack {  // sigaltstack(2)
+  std::uint64_t address = 0, size = 0;
+  std::uint32_t flags = 2;  // SS_DISABLE
+};
+
+// Which lock holds what: [O] the task's own thread only, [T] the kernel's task lock, [S] the thread
+// group's signal_mutex, [-] fixed, [M] mutex_ (set by the owner, read by others).
+class Task final : public RefCounted, public vfs::Caller {
+ public:
+  Task(Kernel& kernel, Ref<ThreadGroup> group);
+
+  Kernel& kernel() const { return kernel_; }
+  ThreadGroup& group() const { return *group_; }
+  int id() const { return ids.back(); }  // as it sees itself (gettid(2))
+  int id_in(const PidNamespace& ns) const;
+
+  // --- vfs::Caller
+  const vfs::Credentials& credentials() const override { return *credentials_; }  // [O]
+  mm::MemoryMap& memory() override { return *memory_; }                           // [O]
+
+  // --- parts that clone(2) shares or copies. Getters without a lock are for the owner; the others
+  // (as /proc needs them) take a reference under [M] and may give null for a task that ended.
+  void set_credentials(Ref<vfs::Credentials> credentials);
+  Ref<vfs::Credentials> credentials_ref() const;
+  FdTable& files() const { return *files_; }
+  Ref<FdTable> files_ref() const;
+  FsContext& fs() const { return *fs_; }
+  Ref<FsContext> fs_ref() const;
+  vfs::MountNamespace& mounts() const { return *mounts_; }
+  Ref<vfs::MountNamespace> mounts_ref() const;
+  Ref<mm::MemoryMap> memory_ref() const;
+  UtsNamespace& uts() const { return *uts_; }
+  void set_files(Ref<FdTable> files);
+  void set_fs(Ref<FsContext> fs);
+  void set_mounts(Ref<vfs::MountNamespace> mounts);
+  void set_memory(Ref<mm::MemoryMap> memory);
+  void set_uts(Ref<UtsNamespace> uts);
+  Ref<OpaqueNamespace> ipc, network;  // [O]
+
+  std::string name() const;  // comm, at most 15 bytes
+  void set_name(std::string_view name);
+
+  // --- calls by path: where this task's paths begin. `dirfd`: AT_FDCWD or a directory's
+  // descriptor. EBADF, ENOTDIR.
+  ErrnoOr<vfs::WalkContext> walk_context(int dirfd);
+  ErrnoOr<Ref<vfs::File>> file(int fd) { return files().get(fd); }
+  ErrnoOr<int> add_file(Ref<vfs::File> file, bool close_on_exec);
+
+  // --- the guest thread
+  platform::Thread& thread() { return *thread_; }  // [O]
+  platform::Registers& registers() { return thread_->registers(); }
+  mm::MemoryLimits memory_limits() const;
+
+  // --- signals
+  SignalSet blocked = 0;                // [O] written under [S]
+  std::optional<SignalSet> saved_mask;  // [O] sigsuspend, ppoll: put back after the handler
+  PendingSignals pending;               // [S]
+  AlternateStack alternate_stack;       // [O]
+  // Whether a signal, a stop or the end waits to be acted on: long work looks at it.
+  bool interrupted() const { return interrupted_.load(std::memory_order_acquire); }
+
+  // --- other state
+  std::vector<int> ids;               // [-] per pid namespace, outermost first
+  std::uint64_t clear_child_tid = 0;  // [O]
+  std::uint64_t robust_list = 0;      // [O]
+  int parent_death_signal = 0;        // [T]
+  std::atomic<RunState> state{RunState::kRunning};
+  ResourceUsage usage;                                         // [O]
+  std::uint64_t timer_slack_ns = 50000;                        // [O]
+  int nice = 0, scheduler_policy = 0, scheduler_priority = 0;  // [T]
+  std::vector<std::uint64_t> affinity;                         // [T] empty: all
+  std::int64_t start_time_ns = 0;                              // [-] CLOCK_BOOTTIME
+  std::uint32_t personality = 0;                               // [O]
+
+  // Restart of a call that keeps state (nanosleep(2), futex(2)...): called by restart_syscall(2).
+  std::function<ErrnoOr<std::int64_t>(Task&)> restart;
+
+  // --- sleeping (block.h)
+  void wake();       // from any thread: a waiter was notified
+  void interrupt();  // from any thread: look at signals and stops; ends sleeps and guest code
+
+ private:
+  friend class Kernel;
+  friend class TaskRunner;
+  friend WakeReason sleep(Task& task, Deadline deadline);
+  ~Task() override;
+
+  Kernel& kernel_;
+  Ref<ThreadGroup> group_;
+  mutable Mutex mutex_;
+  Ref<vfs::Credentials> credentials_;
+  Ref<FdTable> files_;
+  Ref<FsContext> fs_;
+  Ref<vfs::MountNamespace> mounts_;
+  Ref<mm::MemoryMap> memory_;
+  Ref<UtsNamespace> uts_;
+  std::string name_;
+  std::unique_ptr<platform::Thread> thread_;
+  std::atomic<bool> interrupted_{false};
+  std::atomic<std::uint32_t> wake_word_{0};  // futex: 1 notified
+};
+
+}  // namespace caisson::sandbox::kernel

@@ -37,6 +37,23 @@ struct MapSource {
   std::uint64_t valid_length = ~std::uint64_t{0};
 };
 
+// One who is to know that a file ends, without keeping it open (epoll).
+class FileWatcher {
+ public:
+  FileWatcher() = default;
+  FileWatcher(const FileWatcher&) = delete;
+  FileWatcher& operator=(const FileWatcher&) = delete;
+  virtual ~FileWatcher() = default;
+  // The last reference is gone, the file is still whole. Called under its watcher_lock(); the
+  // watcher has been taken out of the list.
+  virtual void file_ended() = 0;
+
+ private:
+  friend class File;
+  FileWatcher* next_ = nullptr;
+  FileWatcher* previous_ = nullptr;
+};
+
 class File : public RefCounted {
  public:
   File(Path path, Ref<Inode> inode, std::uint32_t flags);
@@ -80,6 +97,12 @@ class File : public RefCounted {
   // For `length` bytes from `offset`; ENODEV by default.
   virtual ErrnoOr<MapSource> map_source(std::uint64_t offset, std::uint64_t length, int protection,
                                         bool shared);
+  // --- watchers: the list is changed by who holds a reference and this lock. Nothing that a file's
+  // own operations take is locked before it.
+  Mutex& watcher_lock() { return watcher_mutex_; }
+  void add_watcher(FileWatcher& watcher);
+  void remove_watcher(FileWatcher& watcher);
+
   // A descriptor that refers to it was closed by `owner` (others may be left).
   virtual void descriptor_closed(Caller* owner);
   // What /proc/PID/fd/N links to: "/etc/passwd", "pipe:[5]", "anon_inode:[eventpoll]".
@@ -89,6 +112,7 @@ class File : public RefCounted {
 
  protected:
   ~File() override;
+  void last_reference_dropped() override;  // tells the watchers
 
   Mutex position_mutex_;
   std::uint64_t position_ = 0;
@@ -97,6 +121,8 @@ class File : public RefCounted {
   Path path_;
   Ref<Inode> inode_;
   std::atomic<std::uint32_t> flags_;
+  Mutex watcher_mutex_;
+  FileWatcher* watchers_ = nullptr;
 };
 
 }  // namespace caisson::sandbox::vfs

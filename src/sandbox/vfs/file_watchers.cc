@@ -1,0 +1,33 @@
+#include "sandbox/vfs/file.h"
+
+namespace caisson::sandbox::vfs {
+
+void File::add_watcher(FileWatcher& watcher) {
+  watcher.next_ = watchers_;
+  watcher.previous_ = nullptr;
+  if (watchers_ != nullptr) watchers_->previous_ = &watcher;
+  watchers_ = &watcher;
+}
+
+void File::remove_watcher(FileWatcher& watcher) {
+  if (watcher.next_ != nullptr) watcher.next_->previous_ = watcher.previous_;
+  if (watcher.previous_ != nullptr)
+    watcher.previous_->next_ = watcher.next_;
+  else
+    watchers_ = watcher.next_;
+  watcher.next_ = watcher.previous_ = nullptr;
+}
+
+void File::last_reference_dropped() {
+  {
+    Locked lock(watcher_mutex_);
+    while (watchers_ != nullptr) {
+      FileWatcher& watcher = *watchers_;
+      remove_watcher(watcher);
+      watcher.file_ended();
+    }
+  }
+  delete this;
+}
+
+}  // namespace caisson::sandbox::vfs

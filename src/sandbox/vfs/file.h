@@ -58,6 +58,9 @@ class File : public RefCounted {
  public:
   File(Path path, Ref<Inode> inode, std::uint32_t flags);
 
+  // Tells kinds of files apart (there is no RTTI): the address of the class's kKind. file_as().
+  virtual const void* kind() const { return nullptr; }
+
   const Path& path() const { return path_; }     // empty mount: an anonymous file (pipe, socket)
   Inode* inode() const { return inode_.get(); }  // null: none (epoll, eventfd, ...)
 
@@ -84,6 +87,9 @@ class File : public RefCounted {
   // --- readiness. The default is that of regular files: always ready, no queue.
   virtual ReadyMask ready();
   virtual WaitQueue* wait_queue() { return nullptr; }
+  // The same for files whose readiness depends on who asks (signalfd(2)).
+  virtual ReadyMask ready_for(Caller&) { return ready(); }
+  virtual WaitQueue* wait_queue_for(Caller&) { return wait_queue(); }
   // FIFOs: EAGAIN until the other end is open (the open call then waits). Default: done.
   virtual ErrnoOr<> finish_open() { return {}; }
 
@@ -92,6 +98,9 @@ class File : public RefCounted {
   // Result for the guest; `argument` is a guest address or value. ENOTTY by default.
   virtual ErrnoOr<std::int64_t> ioctl(Caller& caller, std::uint32_t request,
                                       std::uint64_t argument);
+  // The commands of fcntl(2) that only some files have: F_SETPIPE_SZ, F_GETPIPE_SZ (EBADF for
+  // others), F_ADD_SEALS, F_GET_SEALS (EINVAL for others).
+  virtual ErrnoOr<std::int64_t> control(Caller& caller, int command, std::uint64_t argument);
   virtual ErrnoOr<> sync(bool data_only);
   virtual ErrnoOr<> allocate(int mode, std::uint64_t offset, std::uint64_t length);
   // For `length` bytes from `offset`; ENODEV by default.
@@ -124,5 +133,12 @@ class File : public RefCounted {
   Mutex watcher_mutex_;
   FileWatcher* watchers_ = nullptr;
 };
+
+// The file as a T, or null when it is none. T has `static constexpr char kKind` and returns its
+// address from kind().
+template <typename T>
+T* file_as(File& file) {
+  return file.kind() == &T::kKind ? static_cast<T*>(&file) : nullptr;
+}
 
 }  // namespace caisson::sandbox::vfs

@@ -9,6 +9,10 @@
 #include "base/mutex.h"
 #include "base/ref.h"
 
+namespace caisson::sandbox::net {
+class Network;
+}
+
 namespace caisson::sandbox::kernel {
 
 class Task;
@@ -53,6 +57,10 @@ class OpaqueNamespace : public RefCounted {
  public:
   OpaqueNamespace();
   const std::uint64_t inode;
+  // A new and empty one of its kind: CLONE_NEWIPC, CLONE_NEWNET.
+  virtual Ref<OpaqueNamespace> make_another() const { return make_ref<OpaqueNamespace>(); }
+  // The network that it is (net/network.h); null for others.
+  virtual net::Network* network() { return nullptr; }
 };
 
 // A number for the next namespace's inode, unique in the sandbox.

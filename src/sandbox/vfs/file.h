@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,10 @@
 #include "sandbox/vfs/io.h"
 #include "sandbox/vfs/mount.h"
 #include "sandbox/vfs/wait_queue.h"
+
+namespace caisson::sandbox::net {
+class Socket;
+}
 
 namespace caisson::sandbox::vfs {
 
@@ -118,6 +123,12 @@ class File : public RefCounted {
   virtual std::string link_text(const Path& root);
   // Lines of /proc/PID/fdinfo/N behind the common ones.
   virtual std::string info_text() { return {}; }
+
+  // --- sockets (net/socket.h); null for all else: ENOTSOCK.
+  virtual net::Socket* socket() { return nullptr; }
+  // How long a blocking read or write waits before its EAGAIN (SO_RCVTIMEO, SO_SNDTIMEO), in
+  // nanoseconds; none: for ever.
+  virtual std::optional<std::int64_t> wait_limit_ns(bool /*writing*/) { return std::nullopt; }
 
  protected:
   ~File() override;

@@ -307,6 +307,26 @@ bool exists(const char* path) {
   return lstat(path, &found) == 0;
 }
 
+void describe(const char* path) {
+  struct stat found;
+  if (lstat(path, &found) != 0) {
+    line("%s: %s", path, error_name(errno));
+    return;
+  }
+  char size[32] = "";
+  if (S_ISREG(found.st_mode) || S_ISLNK(found.st_mode)) {
+    snprintf(size, sizeof(size), " size %ld", static_cast<long>(found.st_size));
+  }
+  line("%s: %s %04o links %lu owner %u:%u%s", path, type_name(found.st_mode), found.st_mode & 07777,
+       static_cast<unsigned long>(found.st_nlink), found.st_uid, found.st_gid, size);
+}
+
+int made(const char* path, int flags) {
+  int fd = open(path, flags | O_CREAT, 0644);
+  if (fd < 0) line("%s could not be made: %s", path, error_name(errno));
+  return fd;
+}
+
 pid_t fork_child() {
   pid_t pid = fork();
   if (pid == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -13,11 +13,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -27,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <initializer_list>
 #include <type_traits>
 
 namespace frame {
@@ -93,6 +96,8 @@ void cat(const char* path);                       // shows content or errno
 void list(const char* path);                      // shows the names in a directory, sorted
 const char* type_name(mode_t mode);               // "file", "directory"
 bool exists(const char* path);                    // lstat succeeds
+void describe(const char* path);  // by lstat: type, mode, links, owner, a file's size
+int made(const char* path, int flags = O_RDWR);  // opens it, made when missing; not shown
 
 // Processes. A child ends with its parent at the latest.
 pid_t fork_child();

@@ -94,7 +94,6 @@ class File : public RefCounted {
   virtual WaitQueue* wait_queue() { return nullptr; }
   // The same for files whose readiness depends on who asks (signalfd(2)).
   virtual ReadyMask ready_for(Caller&) { return ready(); }
-  virtual WaitQueue* wait_queue_for(Caller&) { return wait_queue(); }
   // FIFOs: EAGAIN until the other end is open (the open call then waits). Default: done.
   virtual ErrnoOr<> finish_open() { return {}; }
 

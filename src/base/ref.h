@@ -22,6 +22,8 @@ class RefCounted {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
       const_cast<RefCounted*>(this)->last_reference_dropped();
   }
+  // drop_ref() for those who end the object themselves: whether it was the last.
+  bool drop_ref_is_last() const { return references_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
   // Takes a reference unless the last one is gone: for tables that do not own what they list.
   bool try_add_ref() const {
     std::uint32_t count = references_.load(std::memory_order_relaxed);

@@ -82,6 +82,8 @@ class File : public RefCounted {
   virtual ErrnoOr<std::size_t> write(IoBuffer& from, Caller& caller);
   virtual ErrnoOr<std::size_t> read_at(IoBuffer& to, std::uint64_t offset, Caller& caller);
   virtual ErrnoOr<std::size_t> write_at(IoBuffer& from, std::uint64_t offset, Caller& caller);
+  // write(2) with O_APPEND: at the end, whatever others append; where it ended, in `end`.
+  virtual ErrnoOr<std::size_t> append(IoBuffer& from, std::uint64_t& end, Caller& caller);
   // SEEK_SET, SEEK_CUR, SEEK_END (by size()), SEEK_DATA, SEEK_HOLE.
   virtual ErrnoOr<std::uint64_t> seek(std::int64_t offset, int whence);
   virtual ErrnoOr<std::uint64_t> size();  // default: the inode's
@@ -150,5 +152,12 @@ template <typename T>
 T* file_as(File& file) {
   return file.kind() == &T::kKind ? static_cast<T*>(&file) : nullptr;
 }
+
+// What O_PATH opens: a place; every operation on bytes is EBADF.
+Ref<File> make_path_file(Path path, std::uint32_t flags);
+
+// Whether a read of the file now has to set its access time: O_NOATIME, the mount's noatime and
+// relatime (mount(2)).
+bool wants_access_time(const File& file, const Attributes& attributes, Timestamp now);
 
 }  // namespace caisson::sandbox::vfs

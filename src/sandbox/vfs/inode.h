@@ -5,11 +5,13 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/ref.h"
 #include "base/result.h"
 #include "sandbox/vfs/credentials.h"
@@ -18,7 +20,9 @@ namespace caisson::sandbox::vfs {
 
 class Caller;
 class Dentry;
+class DentryCache;
 class File;
+class IoBuffer;
 class Filesystem;
 class Inode;
 struct Path;
@@ -26,7 +30,9 @@ struct Path;
 struct Timestamp {
   std::int64_t seconds = 0;
   std::uint32_t nanoseconds = 0;
-  friend bool operator==(const Timestamp&, const Timestamp&) = default;
+  friend auto operator<=>(const Timestamp&, const Timestamp&) = default;
+  // The wall clock at the granularity of Linux' inode times (CLOCK_REALTIME_COARSE).
+  static Timestamp now();
 };
 
 // What stat(2) and statx(2) tell.
@@ -45,6 +51,13 @@ struct Attributes {
   std::optional<Timestamp> born;
 };
 
+// The part of the attributes that permission is decided by: asked for each directory of a walk.
+struct Ownership {
+  std::uint32_t mode = 0;
+  Uid uid = 0;
+  Gid gid = 0;
+};
+
 // What chmod(2), chown(2), truncate(2), utimensat(2) change; absent fields stay. Permission to do
 // so has been checked by the caller (permission.h); an inode does what it is told.
 struct AttributeChange {
@@ -53,6 +66,10 @@ struct AttributeChange {
   std::optional<Gid> gid;
   std::optional<std::uint64_t> size;
   std::optional<Timestamp> accessed, modified;
+  // chown(2) of nobody to nobody still takes set-id bits off.
+  bool drops_set_ids = false;
+  // Both times are to be those of now: whoever may write may do so, not the owner alone.
+  bool times_are_now = false;
 };
 
 struct FilesystemStatus {  // statfs(2)
@@ -76,10 +93,17 @@ class Filesystem : public RefCounted {
   // Names may change behind our back (a directory of the host that others write): a cached name is
   // asked for again, by Inode::still_named().
   virtual bool revalidates() const { return false; }
+  // Refuses all writes, whatever its mounts say ("ro" among the super block's options).
+  virtual bool is_readonly() const { return false; }
+  DentryCache& names() const { return *names_; }
+
+ protected:
+  ~Filesystem() override;
 
  private:
   std::string type_;
   std::uint64_t device_;
+  std::unique_ptr<DentryCache> names_;
 };
 
 // Who makes something: its owner, and its permissions after the umask.
@@ -105,6 +129,8 @@ class Inode : public RefCounted {
 
   virtual ErrnoOr<Attributes> attributes() = 0;
   virtual ErrnoOr<> change(const AttributeChange& change) = 0;
+  // Part of attributes(), for file systems that have it at hand.
+  virtual ErrnoOr<Ownership> ownership();
 
   // --- directories; `name` is one component, never "." or "..". ENOTDIR by default, EPERM or
   // EROFS where a file system does not let names be made. Callers hold the directory's lock
@@ -125,7 +151,9 @@ class Inode : public RefCounted {
                            std::string_view new_name, Inode* replaced, std::uint32_t flags);
   // An unnamed regular file (O_TMPFILE).
   virtual ErrnoOr<Ref<Inode>> create_unnamed(const Creation& creation);
-  // Whether `name` still leads from this directory to `target` (Filesystem::revalidates()).
+  // Whether `name` still leads from this directory to `target` (Filesystem::revalidates()). A walk
+  // asks once, for the last name that it met on a file system, and for each name once that failed:
+  // the answer should hold for the whole path from the root of the file system.
   virtual bool still_named(std::string_view name, Inode& target);
   // Names may be cached as absent.
   virtual bool caches_absent_names() const { return true; }
@@ -154,10 +182,13 @@ class Inode : public RefCounted {
   // Identity for futexes on shared mappings, leases, locks: the inode that owns the bytes (an
   // overlay answers with the real one).
   virtual Inode& data_inode() { return *this; }
+  // Held by writes that depend on the size (O_APPEND) and by what changes set-id bits.
+  Mutex& write_lock() { return write_mutex_; }
 
  private:
   Filesystem& filesystem_;
   std::uint32_t type_;
+  Mutex write_mutex_;
 };
 
 }  // namespace caisson::sandbox::vfs

@@ -55,11 +55,20 @@ class IoBuffer {
   std::vector<IoSegment> segments() const;
 
  private:
+  struct Cursor {
+    std::size_t index = 0;
+    std::uint64_t offset = 0;  // in that segment
+  };
   IoBuffer() = default;
+  const IoSegment& segment(std::size_t index) const;
+  // Calls copy(address, bytes done before, count) for the pieces of the next `length` bytes.
+  template <typename Copy>
+  ErrnoOr<std::size_t> walk(std::uint64_t length, Cursor& cursor, Copy copy) const;
+
   Memory* memory_ = nullptr;
-  std::vector<IoSegment> segments_;  // of one segment in most cases
-  std::size_t index_ = 0;
-  std::uint64_t offset_ = 0;  // in segments_[index_]
+  IoSegment single_;                 // what most buffers are
+  std::vector<IoSegment> segments_;  // instead of it, when there are any
+  Cursor cursor_;
   std::uint64_t remaining_ = 0;
   bool writable_ = true;
 };

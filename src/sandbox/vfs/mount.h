@@ -5,7 +5,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -15,7 +18,11 @@
 
 namespace caisson::sandbox::vfs {
 
+class Mount;
 class MountNamespace;
+
+// MS_NOSYMFOLLOW, which the C library's header lacks.
+inline constexpr std::uint64_t kNoSymlinkFollow = 256;
 
 // A place in the tree of a namespace.
 struct Path {
@@ -41,6 +48,7 @@ class Mount : public RefCounted {
   std::uint64_t id() const { return id_; }
   // Where it is attached; empty for a namespace's root and for a detached mount.
   Path mount_point() const;
+  bool is_attached() const;
 
  private:
   friend class MountNamespace;
@@ -50,11 +58,17 @@ class Mount : public RefCounted {
   std::atomic<std::uint64_t> flags_;
   std::string source_;
   std::uint64_t id_;
-  Mount* parent_ = nullptr;  // under the namespace's lock
+  // The tree: under one lock for all namespaces, since mounts go from one to another.
+  Mount* parent_ = nullptr;
   Ref<Dentry> point_;
   std::vector<Ref<Mount>> children_;
   MountNamespace* owner_ = nullptr;
+  std::uint64_t copied_from_ = 0;  // id of the mount that MountNamespace::copy() copied
+  bool expiring_ = false;          // MNT_EXPIRE was asked for, and nobody came by since
 };
+
+// Mounts of one namespace at most, as fs.mount-max of Linux.
+inline constexpr std::size_t kMostMounts = 100000;
 
 // The mount tree that a group of tasks sees.
 class MountNamespace : public RefCounted {
@@ -83,10 +97,28 @@ class MountNamespace : public RefCounted {
   std::uint64_t id() const { return id_; }  // inode number of /proc/PID/ns/mnt
 
  private:
-  explicit MountNamespace(Ref<Mount> root);
+  using Key = std::pair<const Mount*, const Dentry*>;
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const {
+      return std::hash<const void*>()(key.first) * 31 + std::hash<const void*>()(key.second);
+    }
+  };
+  MountNamespace();
   ~MountNamespace() override;
-  mutable Mutex mutex_;
+  // All of these under the lock of the trees.
+  static std::vector<Mount*> tree_of(Mount& top);
+  static Ref<Mount> copy_tree(Mount& top, const Ref<Dentry>& root, bool recursive);
+  static void connect(Mount& mount, Mount& parent, const Ref<Dentry>& point);
+  Ref<Mount> disconnect(Mount& mount);
+  void own(Mount& top);
+  void disown(Mount& top);
+  Path down(Path path) const;
+  bool reaches(const Mount& ancestor, const Path& path) const;
+  ErrnoOr<> check_detach(const Path& path, int flags) const;
+  ErrnoOr<> check_pivot(const Path& new_root, const Path& put_old, const Mount& root) const;
+
   Ref<Mount> root_;
+  std::unordered_map<Key, Mount*, KeyHash> mounted_;  // what covers a place
   std::uint64_t id_;
 };
 

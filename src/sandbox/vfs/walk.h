@@ -60,13 +60,22 @@ ErrnoOr<> rename(const WalkContext& from, std::string_view old_path, const WalkC
                  std::string_view new_path, std::uint32_t flags);
 // With the rules of notify_change(): who may change what, what chown takes off the mode.
 ErrnoOr<> change(const Path& path, const Credentials& credentials, AttributeChange change);
+// truncate(2): EISDIR, EINVAL, EROFS, EACCES. The limit RLIMIT_FSIZE is the caller's to keep.
+ErrnoOr<> truncate(const Path& path, const Credentials& credentials, std::uint64_t size);
+// The same of a file that was opened for writing: ftruncate(2), O_TRUNC.
+ErrnoOr<> truncate_opened(Inode& inode, const Credentials& credentials, std::uint64_t size);
+// What writing takes off the mode: set-id bits, unless by CAP_FSETID.
+ErrnoOr<> drop_set_ids(Inode& inode, const Credentials& credentials);
 ErrnoOr<Ref<File>> open_path(const Path& path, std::uint32_t flags, Caller& caller,
                              const Credentials& credentials);
 // The same without a name being made: memfd, O_TMPFILE, reopening of /proc/self/fd/N.
 
 // The text of a place as seen from `root`: "/usr/bin"; " (deleted)" is added to removed names,
 // places outside begin with "(unreachable)".
+std::string path_text(const Path& path, const Path& root);
 std::string path_text(const Path& path, const Path& root, const MountNamespace& mounts);
+// Whether a walk upwards from `path` meets `root`.
+bool is_reachable(const Path& path, const Path& root);
 
 // The lines of /proc/PID/mountinfo as seen from `root`.
 std::string mountinfo_text(const MountNamespace& mounts, const Path& root);

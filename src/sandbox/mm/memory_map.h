@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,27 +11,15 @@
 #include "base/mutex.h"
 #include "base/ref.h"
 #include "base/result.h"
+#include "sandbox/mm/address_layout.h"
+#include "sandbox/mm/mapping.h"
 #include "sandbox/platform/platform.h"
 #include "sandbox/vfs/file.h"
 #include "sandbox/vfs/io.h"
 
 namespace caisson::sandbox::mm {
 
-constexpr std::uint64_t kPageSize = 4096;
-
-// One mapping: [begin, end) with one set of attributes (what /proc/PID/maps has a line for).
-struct Mapping {
-  std::uint64_t begin = 0, end = 0;
-  int protection = 0;      // PROT_*
-  int max_protection = 0;  // what mprotect(2) may give: a shared read-only file has no PROT_WRITE
-  bool shared = false;
-  bool grows_down = false;
-  bool locked = false;
-  bool dont_fork = false, wipe_on_fork = false, no_reserve = false;
-  Ref<vfs::File> file;       // null: anonymous
-  std::uint64_t offset = 0;  // of `begin` in the file
-  std::string name;          // "[heap]", "[stack]", "[vdso]", "[anon:...]"
-};
+constexpr std::size_t kMostMappings = 65530;  // vm.max_map_count
 
 struct MapCall {  // mmap(2)
   std::uint64_t address = 0, length = 0;
@@ -66,9 +53,16 @@ struct MemoryUsage {  // bytes
                 resident_file = 0, peak_total = 0;
 };
 
+// How much of the mapping's first `length` bytes a file reaches into, in whole pages.
+std::uint64_t backed_length(const Mapping& mapping, std::uint64_t length,
+                            const vfs::MapSource& source);
+
+// The functions that take `via` are called by the owner of that thread, which stands still; null:
+// by anyone. What they answer is what the system call of that name does, errno by errno.
 class MemoryMap final : public RefCounted, public vfs::Memory {
  public:
   static ErrnoOr<Ref<MemoryMap>> create(platform::Platform& platform);
+  // A copy for a new process, without what is not to be inherited.
   ErrnoOr<Ref<MemoryMap>> fork(platform::Thread& caller);
 
   platform::AddressSpace& space() { return *space_; }
@@ -77,7 +71,7 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
                              const MemoryLimits& limits);
   ErrnoOr<> unmap(platform::Thread* via, std::uint64_t address, std::uint64_t length);
   ErrnoOr<> protect(platform::Thread* via, std::uint64_t address, std::uint64_t length,
-                    int protection);
+                    int protection, const MemoryLimits& limits = {});
   ErrnoOr<std::uint64_t> remap(platform::Thread* via, std::uint64_t address,
                                std::uint64_t old_length, std::uint64_t new_length, int flags,
                                std::uint64_t new_address, const MemoryLimits& limits);
@@ -86,10 +80,15 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   ErrnoOr<> advise(platform::Thread* via, std::uint64_t address, std::uint64_t length, int advice);
   ErrnoOr<> sync(std::uint64_t address, std::uint64_t length, int flags);
   ErrnoOr<std::string> resident_pages(std::uint64_t address, std::uint64_t length);  // mincore(2)
-  ErrnoOr<> lock(std::uint64_t address, std::uint64_t length, bool on, const MemoryLimits& limits);
+  ErrnoOr<> lock(std::uint64_t address, std::uint64_t length, bool on, const MemoryLimits& limits,
+                 bool on_fault = false);
+  ErrnoOr<> lock_all(int flags, const MemoryLimits& limits);  // mlockall(2)
+  void unlock_all();
+  ErrnoOr<> seal(std::uint64_t address, std::uint64_t length);  // mseal(2)
   ErrnoOr<> name_range(std::uint64_t address, std::uint64_t length, std::string name);
 
-  // Grows stacks; tells the signal for what the guest must not touch.
+  // Grows stacks, shows more of files that grew; tells the signal for what the guest must not
+  // touch.
   FaultOutcome handle_fault(platform::Thread& via, const platform::Fault& fault,
                             const MemoryLimits& limits);
 
@@ -98,6 +97,11 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   ErrnoOr<std::size_t> write(std::uint64_t address, std::span<const std::byte> from) override;
   // A string that ends with a zero byte, without it. ENAMETOOLONG: none within `limit` bytes.
   ErrnoOr<std::string> read_string(std::uint64_t address, std::size_t limit);
+  // For debuggers: also into what the guest itself may not write, if that is private memory.
+  ErrnoOr<std::size_t> write_forced(std::uint64_t address, std::span<const std::byte> from);
+  // If the aligned word is `expected`, it becomes `desired`; returns what it was. EFAULT.
+  ErrnoOr<std::uint32_t> compare_exchange(platform::Thread* via, std::uint64_t address,
+                                          std::uint32_t expected, std::uint32_t desired);
 
   // What a word belongs to, for futexes: the same key for all who see the same memory.
   struct FutexKey {
@@ -107,9 +111,16 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   };
   ErrnoOr<FutexKey> futex_key(std::uint64_t address, bool is_private);
 
+  // The limits that hold for copies, which have no caller to ask: those that a call told last.
+  void set_limits(const MemoryLimits& limits);
+
   ProgramLayout layout() const;
   void set_layout(ProgramLayout layout);
   void set_break_area(std::uint64_t begin);  // where the heap begins
+  AddressLayout address_layout() const;
+  void set_address_layout(const AddressLayout& layout);  // before the first mapping
+  // The platform's vDSO as a mapping that the guest sees and cannot change.
+  void show_vdso(std::uint64_t address, std::uint64_t length);
 
   MemoryUsage usage() const;
   std::string maps_text(const vfs::Path& root, const vfs::MountNamespace& mounts,
@@ -118,14 +129,92 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   std::vector<Mapping> mappings() const;
 
  private:
-  explicit MemoryMap(Ref<platform::AddressSpace> space) : space_(std::move(space)) {}
+  struct Stretch {
+    std::uint64_t begin = 0, end = 0;
+  };
+  // What a call maps, before it has a place.
+  struct Draft {
+    Mapping mapping;
+    vfs::MapSource source;
+  };
+
+  struct RemapCall {  // lengths in whole pages
+    std::uint64_t address = 0, old_length = 0, new_length = 0;
+    int flags = 0;
+    std::uint64_t new_address = 0;
+  };
+
+  explicit MemoryMap(Ref<platform::AddressSpace> space);
   ~MemoryMap() override = default;
+
+  static ErrnoOr<Draft> draft(const MapCall& call, std::uint64_t length);
+
+  // --- without mutex_: they take it where they need it
+  void populate(platform::Thread* via, const Mapping& mapping);
+  bool show_more(platform::Thread* via, std::uint64_t address);
+  bool make_present(std::uint64_t address);
+  void settle(platform::Thread* via, const Mapping& mapping, const vfs::MapSource& source);
+  void cut_off(platform::Thread* via, const vfs::File& file, std::uint64_t size);
+  std::size_t within_limit(std::uint64_t address, std::size_t length) const;
+  std::size_t readable_length(std::uint64_t address, std::size_t length) const;
+  template <typename Once>
+  ErrnoOr<std::size_t> copy(std::uint64_t address, std::size_t length, Once once);
+
+  // --- the functions below hold mutex_
+  bool may_grow(std::uint64_t bytes, bool as_data, const MemoryLimits& limits) const;
+  bool may_lock(std::uint64_t bytes, const MemoryLimits& limits) const;
+  bool any_sealed(std::uint64_t begin, std::uint64_t end) const;
+  // What exists on the host of [begin, end), in as few stretches as it is.
+  std::vector<Stretch> backed_stretches(std::uint64_t begin, std::uint64_t end) const;
+  // Shows [begin, end) of the mapping on the host.
+  ErrnoOr<> order_map(platform::Thread* via, const Mapping& mapping, std::uint64_t begin,
+                      std::uint64_t end, const vfs::MapSource& source);
+  ErrnoOr<> unmap_range(platform::Thread* via, std::uint64_t begin, std::uint64_t end);
+  ErrnoOr<> place(platform::Thread* via, Mapping mapping, const vfs::MapSource& source);
+  ErrnoOr<std::uint64_t> choose_address(const MapCall& call, std::uint64_t length);
+  ErrnoOr<std::uint64_t> find_room(std::uint64_t length, std::uint64_t alignment);
+  ErrnoOr<> check_lock(bool asked, std::uint64_t length, const MemoryLimits& limits) const;
+  bool grow_break(platform::Thread* via, std::uint64_t from, std::uint64_t to,
+                  const MemoryLimits& limits);
+  ErrnoOr<> drop_what_is_not_inherited();
+  std::uint64_t protectable_until(std::uint64_t begin, std::uint64_t end, int protection,
+                                  const MemoryLimits& limits, ErrnoOr<>& obstacle) const;
+  bool may_grow_data(std::uint64_t bytes, const MemoryLimits& limits) const;
+  ErrnoOr<> protect_range(platform::Thread* via, std::uint64_t begin, std::uint64_t end,
+                          int protection);
+  ErrnoOr<> check_remap(const RemapCall& call) const;
+  ErrnoOr<> check_remapped(const RemapCall& call, const Mapping& mapping,
+                           const MemoryLimits& limits) const;
+  static ErrnoOr<vfs::MapSource> source_of(const Mapping& mapping, std::uint64_t address,
+                                           std::uint64_t length);
+  ErrnoOr<std::uint64_t> remap_checked(platform::Thread* via, const RemapCall& call,
+                                       const Mapping& mapping, const vfs::MapSource& source);
+  ErrnoOr<std::uint64_t> move_to(platform::Thread* via, const RemapCall& call,
+                                 const Mapping& mapping, const vfs::MapSource& source);
+  ErrnoOr<std::uint64_t> move_pages(platform::Thread* via, const RemapCall& call, Mapping moved,
+                                    std::uint64_t kept_length, const vfs::MapSource& source);
+  void unmap_moved(std::uint64_t begin, std::uint64_t end);
+  ErrnoOr<> order_move(platform::Thread* via, std::uint64_t from, std::uint64_t length,
+                       std::uint64_t to, bool keeps);
+  ErrnoOr<> advise_part(platform::Thread* via, const Mapping& part, int advice);
+  bool may_lock_range(std::uint64_t begin, std::uint64_t end, const MemoryLimits& limits) const;
+  ErrnoOr<> mark_locked(std::uint64_t begin, std::uint64_t end, bool on, bool on_fault);
+  bool grow_stack(platform::Thread* via, std::uint64_t address);
+  void cut_off_mapping(platform::Thread* via, const Mapping& mapping, std::uint64_t size);
 
   mutable Mutex mutex_;
   Ref<platform::AddressSpace> space_;
-  std::map<std::uint64_t, Mapping> mappings_;  // by begin
+  MappingTree tree_;
+  AddressLayout areas_;
+  std::uint64_t full_from_ = 0;  // no page is free from here to areas_.map_top
   ProgramLayout layout_;
   std::uint64_t break_begin_ = 0, break_end_ = 0;
+  MemoryLimits limits_;  // the last that were told
+  std::uint64_t peak_total_ = 0;
+  bool lock_future_ = false, lock_future_on_fault_ = false;  // mlockall(MCL_FUTURE)
+  // Faults that the mappings allow, one after the other in the same page.
+  std::uint64_t spurious_page_ = 0;
+  int spurious_count_ = 0;
 };
 
 }  // namespace caisson::sandbox::mm

@@ -66,6 +66,10 @@ ErrnoOr<> Inode::remove_directory(std::string_view, Inode&) { return no_names(*t
 ErrnoOr<> Inode::rename(std::string_view, Inode&, Inode&, std::string_view, Inode*, std::uint32_t) {
   return no_names(*this);
 }
+ErrnoOr<Ref<Inode>> Inode::make_mount_point(std::string_view name, std::uint32_t type) {
+  if (type == S_IFDIR) return make_directory(name, {S_IFDIR | 0755, 0, 0});
+  return create(name, {S_IFREG | 0644, 0, 0});
+}
 ErrnoOr<Ref<Inode>> Inode::create_unnamed(const Creation&) { return no_names(*this, EOPNOTSUPP); }
 
 bool Inode::still_named(std::string_view name, Inode& target) {

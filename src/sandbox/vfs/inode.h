@@ -149,6 +149,9 @@ class Inode : public RefCounted {
   // `flags`; `replaced` is what stands at the new name, or null.
   virtual ErrnoOr<> rename(std::string_view name, Inode& moved, Inode& to,
                            std::string_view new_name, Inode* replaced, std::uint32_t flags);
+  // A directory or an empty regular file for a mount to stand on. The default makes an ordinary
+  // one; a file system of the host's makes it in memory.
+  virtual ErrnoOr<Ref<Inode>> make_mount_point(std::string_view name, std::uint32_t type);
   // An unnamed regular file (O_TMPFILE).
   virtual ErrnoOr<Ref<Inode>> create_unnamed(const Creation& creation);
   // Whether `name` still leads from this directory to `target` (Filesystem::revalidates()). A walk

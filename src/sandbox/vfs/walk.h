@@ -55,6 +55,8 @@ ErrnoOr<> make_node(const WalkContext& context, std::string_view path, std::uint
 ErrnoOr<> make_symlink(const WalkContext& context, std::string_view target, std::string_view path);
 ErrnoOr<> link(const WalkContext& context, const Path& target, std::string_view path);
 ErrnoOr<> unlink(const WalkContext& context, std::string_view path);
+// For the composition of a container's mounts: no permission is asked. EEXIST.
+ErrnoOr<> make_mount_point(const Path& directory, std::string_view name, std::uint32_t type);
 ErrnoOr<> remove_directory(const WalkContext& context, std::string_view path);
 ErrnoOr<> rename(const WalkContext& from, std::string_view old_path, const WalkContext& to,
                  std::string_view new_path, std::uint32_t flags);

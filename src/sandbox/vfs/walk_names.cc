@@ -60,6 +60,15 @@ ErrnoOr<> make_directory(const WalkContext& context, std::string_view path, std:
   return make_name(context, path, true, make);
 }
 
+ErrnoOr<> make_mount_point(const Path& directory, std::string_view name, std::uint32_t type) {
+  Locked lock(directory.dentry->lock());
+  auto known = TRY(DentryCache::lookup_locked(directory.dentry, name));
+  if (known->inode() != nullptr) return failed(EEXIST);
+  auto made = TRY(directory.inode()->make_mount_point(name, type));
+  DentryCache::add(directory.dentry, name, std::move(made));
+  return {};
+}
+
 ErrnoOr<> make_node(const WalkContext& context, std::string_view path, std::uint32_t mode,
                     std::uint64_t device) {
   std::uint32_t type = mode & S_IFMT;

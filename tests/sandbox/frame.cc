@@ -44,7 +44,7 @@ int run_helper(int count, char** arguments) {
   for (auto entry = __start_frame_helpers; entry != __stop_frame_helpers; entry++) {
     if (strcmp((*entry)->name, arguments[0] + 1) == 0) return (*entry)->function(count, arguments);
   }
-  fprintf(stderr, "%s: no helper '%s'\n", program_path, arguments[0]);
+  fprintf(stderr, "no helper '%s'\n", arguments[0]);
   return 2;
 }
 

@@ -27,6 +27,11 @@ struct Registers {
     x[0] = orig_x0;
     pc -= 4;
   }
+  // The same with another number and no arguments (restart_syscall(2)).
+  void restart_as(std::uint64_t number) {
+    x[8] = number;
+    pc -= 4;
+  }
 };
 
 }  // namespace caisson::sandbox::abi

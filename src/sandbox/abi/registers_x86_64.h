@@ -37,6 +37,11 @@ struct Registers {
     rax = orig_rax;
     rip -= 2;
   }
+  // The same with another number and no arguments (restart_syscall(2)).
+  void restart_as(std::uint64_t number) {
+    rax = number;
+    rip -= 2;
+  }
 };
 
 }  // namespace caisson::sandbox::abi

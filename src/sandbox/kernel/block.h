@@ -39,6 +39,8 @@ class TaskWaiter final : public vfs::WaitEntry {
 // interrupted. A notification since the last sleep ends it at once. Called by the task's own
 // thread.
 WakeReason sleep(Task& task, Deadline deadline);
+// The same, but only the task's end interrupts it (vfork(2), an init that waits for its namespace).
+WakeReason sleep_killable(Task& task, Deadline deadline);
 
 // Calls `attempt` until it gives something else than EAGAIN, sleeping on `queue` between. At the
 // deadline: EAGAIN; interrupted: kRestart.
@@ -60,5 +62,8 @@ auto wait_until_done(Task& task, vfs::WaitQueue& queue, vfs::ReadyMask mask, Dea
   queue.remove(waiter);
   return result;
 }
+
+// The same without any interruption, for an end that must come to its end.
+void sleep_uninterruptible(Task& task);
 
 }  // namespace caisson::sandbox::kernel

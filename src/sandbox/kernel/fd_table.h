@@ -1,6 +1,7 @@
 // FdTable: a thread group's descriptors (or several groups' after clone(CLONE_FILES)).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -30,6 +31,10 @@ class FdTable final : public RefCounted {
   ErrnoOr<bool> is_close_on_exec(int fd) const;
   ErrnoOr<> set_close_on_exec(int fd, bool on);
   void set_close_on_exec_range(unsigned first, unsigned last);
+  // Tasks that have it: when the last one leaves, all is closed (readers of /proc are none).
+  void add_user() { users_.fetch_add(1, std::memory_order_relaxed); }
+  void drop_user(vfs::Caller* owner);
+  bool is_shared() const { return users_.load(std::memory_order_relaxed) > 1; }
   Ref<FdTable> copy() const;
   std::vector<int> numbers() const;  // of open descriptors, rising
 
@@ -39,9 +44,13 @@ class FdTable final : public RefCounted {
     Ref<vfs::File> file;
     bool close_on_exec = false;
   };
+  template <typename Condition>
+  void close_if(unsigned first, unsigned last, vfs::Caller* owner, Condition condition);
+
   mutable Mutex mutex_;
   std::vector<Slot> slots_;
   int first_free_ = 0;  // no free slot below it
+  std::atomic<int> users_{0};
 };
 
 // What clone(CLONE_FS) shares: root, working directory, umask.

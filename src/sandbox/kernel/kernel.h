@@ -2,10 +2,12 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,8 @@
 namespace caisson::sandbox::kernel {
 
 class FutexTable;
+struct LoadedProgram;
+class StopGate;
 class TimerQueue;
 
 // Answers one system call of a task: the value for the guest, or a negated errno (kRestart* too).
@@ -37,6 +41,7 @@ class Container final : public RefCounted {
   Ref<OpaqueNamespace> ipc, network;
   // Under the kernel's task lock:
   Ref<ThreadGroup> init;
+  int processes = 0;
   bool ended = false;
   int exit_status = 0;
   vfs::WaitQueue end;  // notified when init ended and all its processes are gone
@@ -108,14 +113,35 @@ class Kernel {
   void exit_task(Task& caller, int status);   // exit(2); takes effect when the call returns
   void exit_group(Task& caller, int status);  // exit_group(2)
 
-  // --- signals. `sender` null: the kernel. EPERM, ESRCH, EAGAIN (queue limit).
+  // setpgid(2), setsid(2). ESRCH, EPERM, EACCES, EINVAL.
+  ErrnoOr<> set_process_group(Task& caller, int process, int group);
+  ErrnoOr<int> new_session(Task& caller);
+  // New credentials of the caller; RLIMIT_NPROC counts by them from now on.
+  void change_credentials(Task& caller, Ref<vfs::Credentials> credentials);
+
+  // --- signals. EAGAIN: the queue of real-time signals is full (RLIMIT_SIGPENDING). The sender's
+  // permission has been checked (may_signal()); an info with SI_KERNEL, or with SI_USER and pid 0,
+  // comes from outside the receiver's pid namespace. Without the task lock, except the third.
   ErrnoOr<> signal_group(ThreadGroup& group, const SignalInfo& info);
   ErrnoOr<> signal_task(Task& task, const SignalInfo& info);
-  ErrnoOr<> signal_process_group(ProcessGroup& group, const SignalInfo& info);
+  ErrnoOr<> signal_process_group(ProcessGroup& group, const SignalInfo& info);  // takes it
+  // The same under the task lock.
+  void signal_members(ProcessGroup& group, const SignalInfo& info);
+  // Sets an action; what is pending and now ignored is dropped.
+  void set_action(ThreadGroup& group, int signal, const SignalAction& action);
   // A signal that the task cannot escape (faults): unblocked and reset to default if need be.
   void force_signal(Task& task, const SignalInfo& info);
   // kill(2)'s permission rule.
   static ErrnoOr<> may_signal(const Task& sender, const Task& target, int signal);
+
+  // The next signal of `wanted` that is pending for the task, taken out of its queue; signal 0:
+  // none. Without locks.
+  static SignalInfo take_signal(Task& task, SignalSet wanted);
+  // What has to follow when a signal was taken out of its queue: a timer's overruns. Without locks.
+  static void signal_taken(Task& task, SignalInfo& info);
+  // Ends a task's sleep and guest code if a signal, stop or end waits for it. Under the group's
+  // signal mutex.
+  static void recheck(Task& task);
 
   // --- lookups, under the task lock
   Task* find_task(const PidNamespace& ns, int id);
@@ -126,11 +152,13 @@ class Kernel {
   // --- containers
   void add_container(Ref<Container> container);
   std::vector<Ref<Container>> containers() const;
+  void remove_container(Container& container);  // when it ended
   // Ends every process of a container.
   void kill_container(Container& container);
   // Pause and resume of all guest code (snapshots, checkpoints).
-  void stop_all();
-  void resume_all();
+  void stop_all();    // returns when no task runs guest code or changes the kernel's state
+  void resume_all();  // as often as stop_all() was called
+  StopGate& gate() { return *gate_; }
 
   // Clocks as the guest sees them, nanoseconds.
   std::int64_t monotonic_ns() const;
@@ -138,19 +166,83 @@ class Kernel {
   std::int64_t boottime_ns() const;
 
   // Calls without an implementation, counted by number for `why`.
-  void count_unimplemented(std::uint64_t number);
-  std::map<std::uint64_t, std::uint64_t> unimplemented() const;
+  void count_missing_call(std::uint64_t number);
+  std::map<std::uint64_t, std::uint64_t> missing_calls() const;
+
+  // start_process() with a program that is loaded already.
+  Result<Ref<ThreadGroup>> start_loaded(const ProcessRequest& request, Ref<FsContext> fs,
+                                        LoadedProgram program);
 
  private:
   friend class TaskRunner;
+  struct Garbage;
+
+  // --- signals, under the group's signal mutex (signal_send.cc)
+  static ErrnoOr<> send(ThreadGroup& group, Task* target, const SignalInfo& info);
+  static void prepare_stop_and_continue(ThreadGroup& group, int signal);
+  static void begin_group_exit(ThreadGroup& group, int status);
+  static void discard_everywhere(ThreadGroup& group, SignalSet signals);
+
+  // --- under the task lock: what a parent is told (notify.cc)
+  static bool tell_parent_of_end(ThreadGroup& group);  // true: nobody will wait for it
+  static void tell_parent_of_change(ThreadGroup& group, int code);
+  void hang_up_if_orphaned(ProcessGroup& group, const ThreadGroup* leaving);
+
+  // --- tables, under the task lock (task_tables.cc)
+  static bool allocate_ids(const Ref<PidNamespace>& ns, std::vector<int>& ids);
+  static void enter_tables(Task& task);
+  static void leave_tables(Task& task);
+  void count_process(ThreadGroup& group, std::uint32_t uid);
+  void uncount_process(ThreadGroup& group);
+  void reap(ThreadGroup& group, Garbage& garbage);
+
+  void thread_begins();
+  void thread_ended();
+
+  // --- clone.cc
+  ErrnoOr<Ref<Task>> copy_task(Task& caller, const CloneRequest& request);
+  Ref<ThreadGroup> copy_group(Task& caller, const CloneRequest& request);
+  static ErrnoOr<> copy_parts(Task& caller, Task& child, const CloneRequest& request);
+  static ErrnoOr<> copy_guest(Task& caller, Task& child, const CloneRequest& request);
+  ErrnoOr<> link_child(Task& caller, Task& child, const CloneRequest& request);
+  ErrnoOr<> link_thread(Task& child);
+  ErrnoOr<> link_group(Task& caller, Task& child, const CloneRequest& request);
+  void unlink_child(Task& child);
+  ErrnoOr<> link_first(const ProcessRequest& request, Task& task);  // start.cc
+  static int wait_for_vfork(Task& caller, VforkDone& done, int id);
+
+  // --- exit.cc
+  void release_memory(Task& task);
+  void end_task(Task& task);
+  void reap_zombies_of(ThreadGroup& group);
+  void end_namespace(Task& init);
+  void leave_group(Task& task, Garbage& garbage);
+  void end_group(ThreadGroup& group, Garbage& garbage);
+  void reparent_children(ThreadGroup& group, Garbage& garbage);
+  static ThreadGroup* find_reaper(ThreadGroup& group);
+  void leave_session(ThreadGroup& group);
+  void leave_container(ThreadGroup& group);
+
+  // --- exec.cc
+  ErrnoOr<> end_other_tasks(Task& caller);
+  static void take_over_leader(Task& caller, Garbage& garbage);
+  static void reset_for_program(Task& caller, const LoadedProgram& program);
+
+  // Makes the group the leader of a new session and process group. Under the task lock.
+  static void start_session(ThreadGroup& group);
   std::unique_ptr<platform::Platform> platform_;
   SyscallFunction syscall_;
   std::unique_ptr<FutexTable> futexes_;
   std::unique_ptr<TimerQueue> timers_;
+  std::unique_ptr<StopGate> gate_;
   mutable Mutex task_lock_{1};
+  std::map<std::uint32_t, int> process_counts_;  // by real user id, under the task lock
   std::vector<Ref<Container>> containers_;
+  std::mutex threads_mutex_;
+  std::condition_variable no_threads_;
+  int threads_ = 0;  // of tasks, until they touch the kernel no more
   mutable Mutex count_mutex_;
-  std::map<std::uint64_t, std::uint64_t> unimplemented_;
+  std::map<std::uint64_t, std::uint64_t> missing_calls_;
 };
 
 }  // namespace caisson::sandbox::kernel

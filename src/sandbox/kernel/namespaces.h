@@ -8,6 +8,7 @@
 
 #include "base/mutex.h"
 #include "base/ref.h"
+#include "sandbox/vfs/wait_queue.h"
 
 namespace caisson::sandbox::net {
 class Network;
@@ -15,22 +16,33 @@ class Network;
 
 namespace caisson::sandbox::kernel {
 
+class ProcessGroup;
+class Session;
 class Task;
 class ThreadGroup;
 
 // Ids of tasks, thread groups and sessions as seen by its members. All under the kernel's task
-// lock.
+// lock. What lives in a namespace has an id in each of its ancestors too.
 class PidNamespace final : public RefCounted {
  public:
   explicit PidNamespace(Ref<PidNamespace> parent);
   const Ref<PidNamespace> parent;  // null: the sandbox's own
   const int depth;
-  const std::uint64_t inode;    // of /proc/PID/ns/pid
-  int allocate();               // the next free id; -1: exhausted
-  std::map<int, Task*> tasks;   // by id, in order
+  const std::uint64_t inode;   // of /proc/PID/ns/pid
+  int allocate();              // the next id that names nothing; -1: exhausted
+  std::map<int, Task*> tasks;  // by id, in order; leaders stay until they are reaped
+  std::map<int, ProcessGroup*> process_groups;
+  std::map<int, Session*> sessions;
   ThreadGroup* init = nullptr;  // whose end ends all
+  bool ending = false;          // the init ended: no more tasks
+  vfs::WaitQueue reaped;        // tells the init that waits for the others' end
   int last = 0;
   int limit = 1 << 22;  // kernel.pid_max
+
+  // Itself, its parent ... whose depth is the given one; null: deeper than this.
+  const PidNamespace* ancestor_at(int at_depth) const;
+  // Of the ids that something in `from` has per depth, the one that is seen here; 0: none.
+  int pick(const std::vector<int>& ids, const PidNamespace& from) const;
 
  private:
   ~PidNamespace() override = default;

@@ -37,6 +37,16 @@ enum class RunState : char {
   kDead = 'X',
 };
 
+// When a child that was made with CLONE_VFORK has let go of its parent's memory.
+class VforkDone final : public RefCounted {
+ public:
+  std::atomic<bool> done{false};
+  vfs::WaitQueue queue;
+
+ private:
+  ~VforkDone() override = default;
+};
+
 struct AlternateStack {  // sigaltstack(2)
   std::uint64_t address = 0, size = 0;
   std::uint32_t flags = 2;  // SS_DISABLE
@@ -52,6 +62,9 @@ class Task final : public RefCounted, public vfs::Caller {
   ThreadGroup& group() const { return *group_; }
   int id() const { return ids.back(); }  // as it sees itself (gettid(2))
   int id_in(const PidNamespace& ns) const;
+  // As the parts of the kernel that keep time tell it: what ran until `now_ns` was in the kernel.
+  void add_system_time(std::int64_t now_ns);
+  void restart_system_time(std::int64_t now_ns);
 
   // --- vfs::Caller
   const vfs::Credentials& credentials() const override { return *credentials_; }  // [O]
@@ -74,7 +87,9 @@ class Task final : public RefCounted, public vfs::Caller {
   void set_mounts(Ref<vfs::MountNamespace> mounts);
   void set_memory(Ref<mm::MemoryMap> memory);
   void set_uts(Ref<UtsNamespace> uts);
-  Ref<OpaqueNamespace> ipc, network;  // [O]
+  Ref<UtsNamespace> uts_ref() const;
+  Ref<OpaqueNamespace> ipc, network, cgroup;  // [O]
+  Ref<PidNamespace> children_pids;            // [O] null: that of its group
 
   std::string name() const;  // comm, at most 15 bytes
   void set_name(std::string_view name);
@@ -94,9 +109,17 @@ class Task final : public RefCounted, public vfs::Caller {
   SignalSet blocked = 0;                // [O] written under [S]
   std::optional<SignalSet> saved_mask;  // [O] sigsuspend, ppoll: put back after the handler
   PendingSignals pending;               // [S]
+  SignalSet awaited = 0;                // [S] sigtimedwait(2): these wake it though blocked
   AlternateStack alternate_stack;       // [O]
   // Whether a signal, a stop or the end waits to be acted on: long work looks at it.
   bool interrupted() const { return interrupted_.load(std::memory_order_acquire); }
+  // Sets `blocked` under the lock and looks again at what is pending. SIGKILL and SIGSTOP stay out.
+  void set_blocked(SignalSet blocked_now);
+  // For calls that wait with another mask (ppoll, sigsuspend): until the call ends, or the handler
+  // that ended it returns.
+  void set_temporary_mask(SignalSet mask);
+  // Whether it will not run guest code again. [S]
+  bool dying() const { return dying_.load(std::memory_order_acquire); }
 
   // --- other state
   std::vector<int> ids;               // [-] per pid namespace, outermost first
@@ -104,12 +127,19 @@ class Task final : public RefCounted, public vfs::Caller {
   std::uint64_t robust_list = 0;      // [O]
   int parent_death_signal = 0;        // [T]
   std::atomic<RunState> state{RunState::kRunning};
-  ResourceUsage usage;                                         // [O]
+  // Times and counts so far; any thread.
+  ResourceUsage usage() const;
   std::uint64_t timer_slack_ns = 50000;                        // [O]
   int nice = 0, scheduler_policy = 0, scheduler_priority = 0;  // [T]
+  int io_priority = 0;                                         // [T]
   std::vector<std::uint64_t> affinity;                         // [T] empty: all
   std::int64_t start_time_ns = 0;                              // [-] CLOCK_BOOTTIME
   std::uint32_t personality = 0;                               // [O]
+  platform::Fault last_fault;                                  // [O] for signal frames
+  std::uint64_t tid_address = 0;                               // [O] CLONE_CHILD_SETTID
+  bool keeps_registers = false;  // [O] the call set them all (execve, rt_sigreturn): no result
+  Ref<VforkDone> vfork_done;     // [O] who waits for this child to let go of its memory
+  std::atomic<bool> owns_pi_futex{false};  // somebody waits for a futex that it holds
 
   // Restart of a call that keeps state (nanosleep(2), futex(2)...): called by restart_syscall(2).
   std::function<ErrnoOr<std::int64_t>(Task&)> restart;
@@ -121,7 +151,7 @@ class Task final : public RefCounted, public vfs::Caller {
  private:
   friend class Kernel;
   friend class TaskRunner;
-  friend WakeReason sleep(Task& task, Deadline deadline);
+  friend class Sleeper;
   ~Task() override;
 
   Kernel& kernel_;
@@ -135,8 +165,19 @@ class Task final : public RefCounted, public vfs::Caller {
   Ref<UtsNamespace> uts_;
   std::string name_;
   std::unique_ptr<platform::Thread> thread_;
-  std::atomic<bool> interrupted_{false};
-  std::atomic<std::uint32_t> wake_word_{0};  // futex: 1 notified
+  std::atomic<bool> interrupted_{false};     // [S] written
+  std::atomic<bool> dying_{false};           // [S] written
+  std::atomic<bool> in_guest_{false};        // run() is active or about to be
+  std::atomic<bool> identity_stale_{false};  // its parent changed: publish again
+  std::atomic<std::uint32_t> wake_word_{0};  // block.cc
+  bool exiting_ = false;                     // [O] exit(2) was called, or it was ended
+  bool ended_ = false;                       // [T] runs no more
+  int exit_code_ = 0;                        // [O]
+  bool in_stop_ = false;                     // [S] counted in stopped_tasks
+  // Nanoseconds in guest code and in the kernel, and since when what it does now; written by the
+  // owner only.
+  std::atomic<std::int64_t> user_ns_{0}, system_ns_{0}, guest_since_{0}, kernel_since_{0};
+  std::atomic<std::uint64_t> faults_{0}, switches_{0}, interruptions_{0};
 };
 
 }  // namespace caisson::sandbox::kernel

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -16,6 +17,7 @@
 namespace caisson::sandbox::kernel {
 
 class Container;
+class GroupTimers;
 class Kernel;
 class PidNamespace;
 class Task;
@@ -34,22 +36,41 @@ class ControllingTerminal : public RefCounted {
   virtual void hang_up() = 0;                // the session's leader ended
 };
 
+// Both are named by the ids of the process that made them, and keep these from being given again
+// while they last (process_groups.cc).
 class Session : public RefCounted {
  public:
-  explicit Session(int session_id) : id(session_id) {}
+  Session(std::vector<int> session_ids, Ref<PidNamespace> of);
+  const std::vector<int> ids;
+  const Ref<PidNamespace> pid_namespace;
   const int id;  // of the leader, in its pid namespace
+  int id_in(const PidNamespace& ns) const;
   // Under the kernel's task lock:
+  ThreadGroup* leader = nullptr;  // null when it ended
   Ref<ControllingTerminal> terminal;
-  int foreground_group = 0;
+  int foreground_group = 0;  // its id in the session's pid namespace
+  int groups = 0;            // that have members
+
+ private:
+  ~Session() override;
 };
 
 class ProcessGroup : public RefCounted {
  public:
-  ProcessGroup(int group_id, Ref<Session> its_session)
-      : id(group_id), session(std::move(its_session)) {}
+  ProcessGroup(std::vector<int> group_ids, Ref<PidNamespace> of, Ref<Session> its_session);
+  const std::vector<int> ids;
+  const Ref<PidNamespace> pid_namespace;
   const int id;
   const Ref<Session> session;
+  int id_in(const PidNamespace& ns) const;
   std::vector<ThreadGroup*> members;  // under the kernel's task lock
+  // Nobody in it has a parent in another group of the session: stops from the terminal would leave
+  // it stopped for ever. Under the task lock; `leaving` counts as gone.
+  bool is_orphaned(const ThreadGroup* leaving = nullptr) const;
+  bool has_stopped_members() const;
+
+ private:
+  ~ProcessGroup() override;
 };
 
 struct ResourceUsage {  // nanoseconds and counts, for getrusage(2) and wait4(2)
@@ -66,8 +87,9 @@ class ThreadGroup final : public RefCounted {
 
   Kernel& kernel;                          // [-]
   Container& container;                    // [-]
-  Task* leader = nullptr;                  // [T]
-  std::vector<Task*> tasks;                // [T] that have not ended
+  Task* leader = nullptr;                  // [T] stays, also ended, until the process is reaped
+  Ref<Task> leader_kept;                   // [T] the same
+  std::vector<Task*> tasks;                // [T] and [S] to change, either to read; not ended ones
   ThreadGroup* parent = nullptr;           // [T]
   std::vector<Ref<ThreadGroup>> children;  // [T]
   Ref<ProcessGroup> process_group;         // [T]
@@ -77,21 +99,33 @@ class ThreadGroup final : public RefCounted {
   bool is_subreaper = false;               // [T]
   bool executed = false;                   // [T] since fork, for setpgid(2)
   std::int64_t start_time_ns = 0;          // [-] CLOCK_BOOTTIME
+  std::uint32_t counted_uid = 0;           // [T] whose RLIMIT_NPROC it counts against
 
-  mutable Mutex signal_mutex;
-  std::array<SignalAction, kSignalCount + 1> actions;   // [S] by signal number
-  PendingSignals pending;                               // [S] for the whole group
-  bool exiting = false;                                 // [S] all tasks are on their way out
-  int exit_status = 0;                                  // [S] as wait4(2) gives it
-  bool stopped = false;                                 // [S]
-  int stop_signal = 0;                                  // [S]
-  bool stop_reported = true, continue_reported = true;  // [S] to the parent's wait
-  std::array<Limit, kLimitCount> limits;                // [S]
-  int oom_score_adj = 0;                                // [S]
-  bool dumpable = true;                                 // [S]
+  mutable Mutex signal_mutex{2};
+  std::array<SignalAction, kSignalCount + 1> actions{};  // [S] by signal number
+  PendingSignals pending;                                // [S] for the whole group
+  vfs::WaitQueue signal_arrivals;                        // signalfd(2): POLLIN at each new one
+  bool exiting = false;                                  // [S] all tasks are on their way out
+  int exit_status = 0;                                   // [S] as wait4(2) gives it
+  bool is_init = false;                                  // [-] of a pid namespace
+  bool unkillable = false;                               // [S] as an init: no default actions
+  bool stop_taken = false;                               // [S] a stop signal left its queue
+  int change_to_report = 0;                              // [S] CLD_STOPPED, CLD_CONTINUED or 0
+  bool stopping = false;                                 // [S] the tasks are on their way to a stop
+  bool stopped = false;                                  // [S]
+  int stop_signal = 0;                                   // [S]
+  int stopped_tasks = 0;                                 // [S]
+  vfs::WaitQueue stop_changes;                           // a stop ended
+  bool stop_reported = true, continue_reported = true;   // [S] to the parent's wait
+  std::array<Limit, kLimitCount> limits;                 // [S]
+  int oom_score_adj = 0;                                 // [S]
+  bool dumpable = true;                                  // [S]
 
   bool zombie = false;           // [T] all tasks ended; waits to be reaped
-  ResourceUsage usage;           // [T] of tasks that ended
+  bool reaped = false;           // [T] in no table any more
+  Task* executing = nullptr;     // [S] the task in execve(2) that waits for the others' end
+  vfs::WaitQueue task_ended;     // tells it
+  ResourceUsage usage;           // [T] and [S] to change: of tasks that ended
   ResourceUsage children_usage;  // [T] of children that were waited for
   vfs::WaitQueue child_changes;  // wait4(2): a child changed its state
   vfs::WaitQueue exited;         // pidfds: readable when it ended
@@ -99,10 +133,20 @@ class ThreadGroup final : public RefCounted {
   // Its id as seen from a namespace; 0: not visible there.
   int id_in(const PidNamespace& ns) const;
   int id() const { return ids.back(); }  // as it sees itself
+  // Under the task lock: leaves the process group that it is in.
+  void join(Ref<ProcessGroup> group);
+  void leave_process_group();
   Limit limit(int resource) const;
+  GroupTimers& timers() { return *timers_; }  // itimers, POSIX timers, RLIMIT_CPU
+  // Of all its tasks, ended or not. Under the task lock or the signal mutex.
+  ResourceUsage total_usage() const;
+  void add_peak_memory(std::uint64_t bytes);
+  std::uint64_t peak_memory() const { return peak_memory_.load(std::memory_order_relaxed); }
 
  private:
   ~ThreadGroup() override;
+  std::unique_ptr<GroupTimers> timers_;
+  std::atomic<std::uint64_t> peak_memory_{0};
 };
 
 }  // namespace caisson::sandbox::kernel

@@ -118,6 +118,10 @@ class File : public RefCounted {
   void add_watcher(FileWatcher& watcher);
   void remove_watcher(FileWatcher& watcher);
 
+  // Another open file of what this one is, for those that have no place in a tree (pipes, what the
+  // host gave): opening /proc/PID/fd/N. ENXIO by default.
+  virtual ErrnoOr<Ref<File>> reopen(std::uint32_t flags, Caller& caller);
+
   // A descriptor that refers to it was closed by `owner` (others may be left).
   virtual void descriptor_closed(Caller* owner);
   // What /proc/PID/fd/N links to: "/etc/passwd", "pipe:[5]", "anon_inode:[eventpoll]".

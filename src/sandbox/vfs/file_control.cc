@@ -11,4 +11,6 @@ ErrnoOr<std::int64_t> File::control(Caller&, int command, std::uint64_t) {
   return std::unexpected(Errno{of_pipes ? EBADF : EINVAL});
 }
 
+ErrnoOr<Ref<File>> File::reopen(std::uint32_t, Caller&) { return std::unexpected(Errno{ENXIO}); }
+
 }  // namespace caisson::sandbox::vfs

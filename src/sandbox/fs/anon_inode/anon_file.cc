@@ -25,6 +25,22 @@ std::uint64_t next_anonymous_inode() {
 std::uint64_t anonymous_device() { return gnu_dev_makedev(0, kAnonymousMinor); }
 std::uint64_t pipe_device() { return gnu_dev_makedev(0, kPipeMinor); }
 
+ErrnoOr<std::size_t> AnonymousFile::read(vfs::IoBuffer&, vfs::Caller&) {
+  return std::unexpected(Errno{EINVAL});
+}
+
+ErrnoOr<std::size_t> AnonymousFile::write(vfs::IoBuffer&, vfs::Caller&) {
+  return std::unexpected(Errno{EINVAL});
+}
+
+ErrnoOr<std::size_t> AnonymousFile::read_at(vfs::IoBuffer&, std::uint64_t, vfs::Caller&) {
+  return std::unexpected(Errno{ESPIPE});
+}
+
+ErrnoOr<std::size_t> AnonymousFile::write_at(vfs::IoBuffer&, std::uint64_t, vfs::Caller&) {
+  return std::unexpected(Errno{ESPIPE});
+}
+
 ErrnoOr<vfs::Attributes> AnonymousFile::attributes() {
   vfs::Attributes attributes;
   attributes.mode = 0600;  // no type: fs/anon_inodes.c

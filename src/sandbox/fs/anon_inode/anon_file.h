@@ -23,6 +23,12 @@ class AnonymousFile : public vfs::File {
  public:
   // `name`: "[eventfd]".
   AnonymousFile(std::string_view name, std::uint32_t flags) : File({}, {}, flags), name_(name) {}
+  ErrnoOr<std::size_t> read(vfs::IoBuffer& to, vfs::Caller& caller) override;     // EINVAL
+  ErrnoOr<std::size_t> write(vfs::IoBuffer& from, vfs::Caller& caller) override;  // EINVAL
+  ErrnoOr<std::size_t> read_at(vfs::IoBuffer& to, std::uint64_t offset,
+                               vfs::Caller& caller) override;  // ESPIPE
+  ErrnoOr<std::size_t> write_at(vfs::IoBuffer& from, std::uint64_t offset,
+                                vfs::Caller& caller) override;  // ESPIPE
   ErrnoOr<vfs::Attributes> attributes() override;
   ErrnoOr<> change(const vfs::AttributeChange& change) override;
   ErrnoOr<std::uint64_t> seek(std::int64_t offset, int whence) override;

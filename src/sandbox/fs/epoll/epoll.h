@@ -56,7 +56,7 @@ class EpollState final : public RefCounted {
   void notified(EpollItem& item, vfs::ReadyMask ready);
   void file_ended(EpollItem& item);
   std::unique_ptr<EpollItem> take_out(std::map<Key, std::unique_ptr<EpollItem>>::iterator place);
-  void list(EpollItem& item);
+  void list(EpollItem& item, bool first = false);
   EpollItem* take_candidate();
   void unlist(EpollItem& item);
   void check_now(EpollItem& item, vfs::Caller& caller);

@@ -19,14 +19,14 @@ std::string padded(std::string text, std::size_t width) {
 
 // --- the ready list
 
-void EpollState::list(EpollItem& item) {
+void EpollState::list(EpollItem& item, bool first) {
   Locked lock(ready_mutex_);
   if (item.listed) return;
   item.listed = true;
-  item.next_ready = nullptr;
-  item.previous_ready = last_ready_;
-  (last_ready_ != nullptr ? last_ready_->next_ready : first_ready_) = &item;
-  last_ready_ = &item;
+  item.next_ready = first ? first_ready_ : nullptr;
+  item.previous_ready = first ? nullptr : last_ready_;
+  (item.previous_ready != nullptr ? item.previous_ready->next_ready : first_ready_) = &item;
+  (item.next_ready != nullptr ? item.next_ready->previous_ready : last_ready_) = &item;
   ++ready_count_;
 }
 
@@ -192,7 +192,7 @@ bool EpollState::ready(vfs::Caller* caller) {
   Locked lock(mutex_);
   while (EpollItem* item = take_candidate()) {
     if (item->find(caller) == 0) continue;
-    list(*item);
+    list(*item, true);
     return true;
   }
   return false;

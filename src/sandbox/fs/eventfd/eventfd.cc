@@ -39,7 +39,7 @@ ErrnoOr<std::size_t> EventFile::read(vfs::IoBuffer& to, vfs::Caller&) {
 
 ErrnoOr<std::size_t> EventFile::write(vfs::IoBuffer& from, vfs::Caller&) {
   std::uint64_t value = 0;
-  if (from.remaining() < sizeof value) return std::unexpected(Errno{EINVAL});
+  if (from.remaining() != sizeof value) return std::unexpected(Errno{EINVAL});
   if (TRY(from.peek(std::as_writable_bytes(std::span(&value, 1)))) != sizeof value)
     return std::unexpected(Errno{EFAULT});
   if (value == kMost) return std::unexpected(Errno{EINVAL});

@@ -19,6 +19,22 @@ constexpr vfs::ReadyMask kWritable = POLLOUT | POLLWRNORM;
 
 }  // namespace
 
+void Pipe::tell_readers() {
+  reader_queue_.notify(kReadable);
+  both_queue_.notify(kReadable);
+}
+
+void Pipe::tell_writers() {
+  writer_queue_.notify(kWritable);
+  both_queue_.notify(kWritable);
+}
+
+// wake_up() without a mask, as Linux does it for what concerns everybody.
+void Pipe::tell_all() {
+  for (vfs::WaitQueue* queue : {&reader_queue_, &writer_queue_, &both_queue_})
+    queue->notify(~vfs::ReadyMask{0});
+}
+
 std::unique_ptr<Pipe::Page> Pipe::take_page() {
   // Not value-initialised: only what was written is ever read.
   if (spare_.empty()) return std::unique_ptr<Page>(new Page);
@@ -67,7 +83,7 @@ ErrnoOr<std::size_t> Pipe::read(vfs::IoBuffer& to) {
     was_full = full();
     total = TRY(take(to));
   }
-  if (was_full) queue_.notify(kWritable);
+  if (was_full) tell_writers();
   return total;
 }
 
@@ -101,7 +117,7 @@ ErrnoOr<std::size_t> Pipe::write(vfs::IoBuffer& from, bool packets) {
   {
     Locked lock(mutex_);
     if (ends_.readers == 0) return std::unexpected(Errno{EPIPE});
-    if (!packets) total = TRY(merge(from));
+    total = TRY(merge(from));  // in packet mode as well: what was spliced in can be added to
     while (from.remaining() > 0 && !full()) {
       std::size_t wanted = std::min<std::size_t>(from.remaining(), kPage);
       auto copied = append(from, packets);
@@ -110,9 +126,10 @@ ErrnoOr<std::size_t> Pipe::write(vfs::IoBuffer& from, bool packets) {
       total += *copied;
       if (*copied < wanted) break;
     }
-    if (total == 0) return std::unexpected(Errno{EAGAIN});
   }
-  queue_.notify(kReadable);
+  // Readers that are watched hear of every attempt: an edge for epoll, as in Linux.
+  tell_readers();
+  if (total == 0) return std::unexpected(Errno{EAGAIN});
   return total;
 }
 
@@ -153,7 +170,7 @@ ErrnoOr<std::size_t> Pipe::set_capacity(std::uint64_t bytes, bool privileged) {
     if (segments_.size() > pages) return std::unexpected(Errno{EBUSY});
     limit_ = pages;
   }
-  queue_.notify(kWritable);
+  for (vfs::WaitQueue* queue : {&writer_queue_, &both_queue_}) queue->notify(~vfs::ReadyMask{0});
   return pages * kPage;
 }
 
@@ -170,7 +187,7 @@ Pipe::Ends Pipe::open_end(bool reader, bool writer) {
     if (reader) ++ends_.readers, ++ends_.readers_ever;
     if (writer) ++ends_.writers, ++ends_.writers_ever;
   }
-  queue_.notify(kReadable | kWritable);  // an open call that waits for its partner
+  tell_all();  // an open call that waits for its partner
   return before;
 }
 
@@ -188,7 +205,7 @@ void Pipe::close_end(bool reader, bool writer) {
       spare_.clear();
     }
   }
-  if (hang_up) queue_.notify(kReadable | kWritable | POLLERR | POLLHUP);
+  if (hang_up) tell_all();
 }
 
 }  // namespace caisson::sandbox::fs

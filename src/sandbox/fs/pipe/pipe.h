@@ -58,7 +58,12 @@ class Pipe final : public RefCounted {
   // With the last end the contents are gone (a FIFO lives on).
   void close_end(bool reader, bool writer);
 
-  vfs::WaitQueue& queue() { return queue_; }
+  // Where a file with these ends waits: readers hear nothing of what is for writers, so that
+  // edge-triggered watchers see the edges that they see in Linux.
+  vfs::WaitQueue& queue(bool as_reader, bool as_writer) {
+    if (as_reader && as_writer) return both_queue_;
+    return as_reader ? reader_queue_ : writer_queue_;
+  }
 
  private:
   using Page = std::array<std::byte, kPage>;
@@ -70,6 +75,9 @@ class Pipe final : public RefCounted {
   };
   ~Pipe() override = default;
 
+  void tell_readers();
+  void tell_writers();
+  void tell_all();
   bool full() const { return segments_.size() >= limit_; }
   std::unique_ptr<Page> take_page();
   void give_page(std::unique_ptr<Page> page);
@@ -87,7 +95,7 @@ class Pipe final : public RefCounted {
   std::size_t limit_ = kDefaultPages;
   Ends ends_;
   std::vector<std::unique_ptr<Page>> spare_;
-  vfs::WaitQueue queue_;
+  vfs::WaitQueue reader_queue_, writer_queue_, both_queue_;
 };
 
 }  // namespace caisson::sandbox::fs

@@ -101,6 +101,16 @@ ErrnoOr<std::int64_t> PipeFile::control(vfs::Caller& caller, int command, std::u
 
 ErrnoOr<> PipeFile::sync(bool) { return std::unexpected(Errno{EINVAL}); }
 
+// fifo_open() of Linux for a pipe: nobody waits, either end can be had.
+ErrnoOr<Ref<vfs::File>> PipeFile::reopen(std::uint32_t flags, vfs::Caller&) {
+  auto file = make_ref<PipeFile>(vfs::Path{}, Ref<vfs::Inode>{}, flags, pipe_, anonymous_inode_);
+  Locked lock(owner_mutex_);
+  file->mode_ = mode_;
+  file->uid_ = uid_;
+  file->gid_ = gid_;
+  return Ref<vfs::File>(std::move(file));
+}
+
 std::string PipeFile::link_text(const vfs::Path& root) {
   if (inode() != nullptr) return File::link_text(root);
   return cat("pipe:[", anonymous_inode_, "]");

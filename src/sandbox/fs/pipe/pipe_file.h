@@ -28,7 +28,7 @@ class PipeFile final : public vfs::File {
                                 vfs::Caller& caller) override;
   ErrnoOr<std::uint64_t> seek(std::int64_t offset, int whence) override;
   vfs::ReadyMask ready() override;
-  vfs::WaitQueue* wait_queue() override { return &pipe_->queue(); }
+  vfs::WaitQueue* wait_queue() override { return &pipe_->queue(readable(), writable()); }
   ErrnoOr<> finish_open() override;
   ErrnoOr<vfs::Attributes> attributes() override;
   ErrnoOr<> change(const vfs::AttributeChange& change) override;
@@ -36,6 +36,7 @@ class PipeFile final : public vfs::File {
                               std::uint64_t argument) override;
   ErrnoOr<std::int64_t> control(vfs::Caller& caller, int command, std::uint64_t argument) override;
   ErrnoOr<> sync(bool data_only) override;
+  ErrnoOr<Ref<vfs::File>> reopen(std::uint32_t flags, vfs::Caller& caller) override;
   std::string link_text(const vfs::Path& root) override;
 
  private:

@@ -24,19 +24,19 @@ class BothLocked {
 
 }  // namespace
 
+// In the order of ipipe_prep() and opipe_prep() of Linux.
 std::optional<ErrnoOr<std::size_t>> Pipe::obstacle(const Pipe& from, const Pipe& to) {
+  bool nothing = from.segments_.empty();
+  if (nothing && from.ends_.writers > 0) return std::unexpected(Errno{EAGAIN});
   if (to.ends_.readers == 0) return std::unexpected(Errno{EPIPE});
-  if (from.segments_.empty()) {
-    if (from.ends_.writers == 0) return ErrnoOr<std::size_t>(0);
-    return std::unexpected(Errno{EAGAIN});
-  }
   if (to.full()) return std::unexpected(Errno{EAGAIN});
+  if (nothing) return ErrnoOr<std::size_t>(0);
   return std::nullopt;
 }
 
 ErrnoOr<std::size_t> Pipe::move(Pipe& from, Pipe& to, std::size_t length) {
-  if (&from == &to) return std::unexpected(Errno{EINVAL});
   if (length == 0) return 0;
+  if (&from == &to) return std::unexpected(Errno{EINVAL});
   std::size_t total = 0;
   {
     BothLocked lock(from.mutex_, to.mutex_);
@@ -46,7 +46,6 @@ ErrnoOr<std::size_t> Pipe::move(Pipe& from, Pipe& to, std::size_t length) {
       std::size_t part = std::min(first.length, length - total);
       if (part == first.length) {
         to.segments_.push_back(std::move(first));
-        to.segments_.back().mergeable = false;
         from.segments_.pop_front();
       } else {
         std::unique_ptr<Page> page = to.take_page();
@@ -58,14 +57,14 @@ ErrnoOr<std::size_t> Pipe::move(Pipe& from, Pipe& to, std::size_t length) {
       total += part;
     }
   }
-  from.queue_.notify(POLLOUT | POLLWRNORM);
-  to.queue_.notify(POLLIN | POLLRDNORM);
+  from.tell_writers();
+  to.tell_readers();
   return total;
 }
 
 ErrnoOr<std::size_t> Pipe::duplicate(Pipe& from, Pipe& to, std::size_t length) {
-  if (&from == &to) return std::unexpected(Errno{EINVAL});
   if (length == 0) return 0;
+  if (&from == &to) return std::unexpected(Errno{EINVAL});
   std::size_t total = 0;
   {
     BothLocked lock(from.mutex_, to.mutex_);
@@ -79,7 +78,7 @@ ErrnoOr<std::size_t> Pipe::duplicate(Pipe& from, Pipe& to, std::size_t length) {
       total += part;
     }
   }
-  to.queue_.notify(POLLIN | POLLRDNORM);
+  to.tell_readers();
   return total;
 }
 
@@ -113,7 +112,7 @@ ErrnoOr<std::size_t> Pipe::fill_from(vfs::File& file, std::optional<std::uint64_
       if (*got < wanted) break;
     }
   }
-  if (total > 0) queue_.notify(POLLIN | POLLRDNORM);
+  if (total > 0) tell_readers();
   return total;
 }
 
@@ -138,7 +137,7 @@ ErrnoOr<std::size_t> Pipe::drain_to(vfs::File& file, std::optional<std::uint64_t
       if (*put < wanted) break;
     }
   }
-  if (total > 0) queue_.notify(POLLOUT | POLLWRNORM);
+  if (total > 0) tell_writers();
   return total;
 }
 

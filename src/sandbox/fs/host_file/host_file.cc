@@ -26,10 +26,10 @@ vfs::Timestamp timestamp(const struct timespec& time) {
 
 }  // namespace
 
-HostFile::HostFile(Ref<HostDescriptor> host, std::uint32_t flags)
+InheritedFile::InheritedFile(Ref<HostDescriptor> host, std::uint32_t flags)
     : File({}, {}, flags), host_(std::move(host)) {}
 
-ErrnoOr<std::size_t> HostFile::read(vfs::IoBuffer& to, vfs::Caller&) {
+ErrnoOr<std::size_t> InheritedFile::read(vfs::IoBuffer& to, vfs::Caller&) {
   std::size_t size = std::min<std::uint64_t>(to.remaining(), kPiece);
   Bytes bytes(new std::byte[size]);
   std::size_t got = TRY(host_->read({bytes.get(), size}));
@@ -37,7 +37,7 @@ ErrnoOr<std::size_t> HostFile::read(vfs::IoBuffer& to, vfs::Caller&) {
   return to.put({bytes.get(), got});
 }
 
-ErrnoOr<std::size_t> HostFile::write(vfs::IoBuffer& from, vfs::Caller&) {
+ErrnoOr<std::size_t> InheritedFile::write(vfs::IoBuffer& from, vfs::Caller&) {
   std::size_t size = std::min<std::uint64_t>(from.remaining(), kPiece);
   Bytes bytes(new std::byte[size]);
   std::size_t copied = TRY(from.peek({bytes.get(), size}));
@@ -46,7 +46,7 @@ ErrnoOr<std::size_t> HostFile::write(vfs::IoBuffer& from, vfs::Caller&) {
   return put;
 }
 
-ErrnoOr<std::size_t> HostFile::read_at(vfs::IoBuffer& to, std::uint64_t offset, vfs::Caller&) {
+ErrnoOr<std::size_t> InheritedFile::read_at(vfs::IoBuffer& to, std::uint64_t offset, vfs::Caller&) {
   std::size_t size = std::min<std::uint64_t>(to.remaining(), kPiece);
   Bytes bytes(new std::byte[size]);
   auto got = static_cast<std::size_t>(
@@ -54,7 +54,8 @@ ErrnoOr<std::size_t> HostFile::read_at(vfs::IoBuffer& to, std::uint64_t offset, 
   return to.put({bytes.get(), got});
 }
 
-ErrnoOr<std::size_t> HostFile::write_at(vfs::IoBuffer& from, std::uint64_t offset, vfs::Caller&) {
+ErrnoOr<std::size_t> InheritedFile::write_at(vfs::IoBuffer& from, std::uint64_t offset,
+                                             vfs::Caller&) {
   std::size_t size = std::min<std::uint64_t>(from.remaining(), kPiece);
   Bytes bytes(new std::byte[size]);
   std::size_t copied = TRY(from.peek({bytes.get(), size}));
@@ -65,16 +66,16 @@ ErrnoOr<std::size_t> HostFile::write_at(vfs::IoBuffer& from, std::uint64_t offse
 }
 
 // The position is the host's: other processes there may share it.
-ErrnoOr<std::uint64_t> HostFile::seek(std::int64_t offset, int whence) {
+ErrnoOr<std::uint64_t> InheritedFile::seek(std::int64_t offset, int whence) {
   return static_cast<std::uint64_t>(
       TRY(sys::call(SYS_lseek, host_->fd().number(), offset, whence)));
 }
 
-ErrnoOr<std::uint64_t> HostFile::size() {
+ErrnoOr<std::uint64_t> InheritedFile::size() {
   return static_cast<std::uint64_t>(TRY(sys::fstat(host_->fd())).st_size);
 }
 
-ErrnoOr<vfs::Attributes> HostFile::attributes() {
+ErrnoOr<vfs::Attributes> InheritedFile::attributes() {
   struct stat now = TRY(sys::fstat(host_->fd()));
   vfs::Attributes attributes;
   attributes.mode = now.st_mode;
@@ -97,7 +98,7 @@ ErrnoOr<vfs::Attributes> HostFile::attributes() {
   return attributes;
 }
 
-ErrnoOr<> HostFile::change(const vfs::AttributeChange& change) {
+ErrnoOr<> InheritedFile::change(const vfs::AttributeChange& change) {
   if (change.size) {
     if (!S_ISREG(host_->facts().st_mode)) return std::unexpected(Errno{EINVAL});
     TRY(sys::ftruncate(host_->fd(), static_cast<std::int64_t>(*change.size)));
@@ -109,31 +110,31 @@ ErrnoOr<> HostFile::change(const vfs::AttributeChange& change) {
   return {};
 }
 
-ErrnoOr<std::int64_t> HostFile::ioctl(vfs::Caller& caller, std::uint32_t request,
-                                      std::uint64_t argument) {
+ErrnoOr<std::int64_t> InheritedFile::ioctl(vfs::Caller& caller, std::uint32_t request,
+                                           std::uint64_t argument) {
   return forward_request(*host_, caller, request, argument);
 }
 
-ErrnoOr<> HostFile::sync(bool data_only) {
+ErrnoOr<> InheritedFile::sync(bool data_only) {
   return sys::call_void(data_only ? SYS_fdatasync : SYS_fsync, host_->fd().number());
 }
 
-ErrnoOr<vfs::MapSource> HostFile::map_source(std::uint64_t offset, std::uint64_t, int, bool) {
+ErrnoOr<vfs::MapSource> InheritedFile::map_source(std::uint64_t offset, std::uint64_t, int, bool) {
   if (!S_ISREG(host_->facts().st_mode)) return std::unexpected(Errno{ENODEV});
   return vfs::MapSource{.fd = host_->fd().number(), .offset = offset};
 }
 
 // Shares the host's open file description: its position too.
-ErrnoOr<Ref<vfs::File>> HostFile::reopen(std::uint32_t flags, vfs::Caller&) {
+ErrnoOr<Ref<vfs::File>> InheritedFile::reopen(std::uint32_t flags, vfs::Caller&) {
   std::uint32_t wanted = flags & O_ACCMODE;
   if (host_->access() != O_RDWR && wanted != host_->access()) return std::unexpected(Errno{EACCES});
   if (S_ISSOCK(host_->facts().st_mode)) return std::unexpected(Errno{ENXIO});
   if ((flags & O_TRUNC) != 0 && S_ISREG(host_->facts().st_mode) && wanted != O_RDONLY)
     TRY(sys::ftruncate(host_->fd(), 0));
-  return Ref<vfs::File>(make_ref<HostFile>(host_, flags & ~std::uint32_t{O_TRUNC | O_CREAT}));
+  return Ref<vfs::File>(make_ref<InheritedFile>(host_, flags & ~std::uint32_t{O_TRUNC | O_CREAT}));
 }
 
-std::string HostFile::link_text(const vfs::Path&) {
+std::string InheritedFile::link_text(const vfs::Path&) {
   const struct stat& facts = host_->facts();
   if (S_ISFIFO(facts.st_mode)) return cat("pipe:[", facts.st_ino, "]");
   if (S_ISSOCK(facts.st_mode)) return cat("socket:[", facts.st_ino, "]");

@@ -1,5 +1,5 @@
-// HostFile: a descriptor of the host as a file of the guest: what the container was given as its
-// standard input, output and error. Not for trees of files (fs/host).
+// InheritedFile: a descriptor of the host as a file of the guest: what the container was given as
+// its standard input, output and error. Not for trees of files (fs/host).
 #pragma once
 
 #include <sys/stat.h>
@@ -49,10 +49,10 @@ class HostDescriptor final : public RefCounted, private HostWatch {
   bool terminal_ = false, pollable_ = false, nonblocking_ = false;
 };
 
-class HostFile final : public vfs::File {
+class InheritedFile final : public vfs::File {
  public:
   static constexpr char kKind = 0;
-  HostFile(Ref<HostDescriptor> host, std::uint32_t flags);
+  InheritedFile(Ref<HostDescriptor> host, std::uint32_t flags);
 
   HostDescriptor& host() { return *host_; }
 

@@ -15,7 +15,7 @@ class HostNode : public vfs::Inode {
   // It has nothing on the host: a MountPoint. Else it is a HostInode.
   bool in_memory() const { return in_memory_; }
   // A mount point that the host lacks: a directory or regular file (`type`) in memory only. EEXIST.
-  virtual ErrnoOr<Ref<vfs::Inode>> make_mount_point(std::string_view name, std::uint32_t type) = 0;
+  ErrnoOr<Ref<vfs::Inode>> make_mount_point(std::string_view name, std::uint32_t type) override = 0;
 
  protected:
   HostNode(HostFilesystem& filesystem, std::uint32_t type, bool in_memory)

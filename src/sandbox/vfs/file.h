@@ -18,10 +18,6 @@
 #include "sandbox/vfs/mount.h"
 #include "sandbox/vfs/wait_queue.h"
 
-namespace caisson::sandbox::net {
-class Socket;
-}
-
 namespace caisson::sandbox::vfs {
 
 // Takes the entries of a directory.
@@ -129,8 +125,6 @@ class File : public RefCounted {
   // Lines of /proc/PID/fdinfo/N behind the common ones.
   virtual std::string info_text() { return {}; }
 
-  // --- sockets (net/socket.h); null for all else: ENOTSOCK.
-  virtual net::Socket* socket() { return nullptr; }
   // How long a blocking read or write waits before its EAGAIN (SO_RCVTIMEO, SO_SNDTIMEO), in
   // nanoseconds; none: for ever.
   virtual std::optional<std::int64_t> wait_limit_ns(bool /*writing*/) { return std::nullopt; }

@@ -1,0 +1,67 @@
+#include "sandbox/net/network.h"
+
+#include "base/text.h"
+#include "sandbox/net/unix_endpoint.h"
+
+namespace caisson::sandbox::net {
+
+Network::Network(Ref<Sockets> sockets, Topology topology)
+    : sockets_(std::move(sockets)), topology_(std::move(topology)) {}
+
+Network::~Network() = default;
+
+Ref<kernel::OpaqueNamespace> Network::make_another() const { return make_ref<Network>(sockets_); }
+
+std::optional<int> Network::interface_index(std::string_view name) const {
+  for (const auto& interface : topology_.interfaces)
+    if (interface.name == name) return interface.index;
+  return std::nullopt;
+}
+
+bool Network::add_abstract(int type, const std::string& name, UnixEndpoint& endpoint) {
+  Locked lock(unix_mutex_);
+  return abstract_.emplace(std::pair(type, name), &endpoint).second;
+}
+
+std::string Network::add_autobound(int type, UnixEndpoint& endpoint) {
+  constexpr std::uint32_t kNames = 1 << 20;
+  Locked lock(unix_mutex_);
+  for (std::uint32_t tried = 0; tried < kNames; ++tried) {
+    std::string digits = hex(next_autobound_++ & (kNames - 1));
+    std::string name = cat('\0', std::string(5 - digits.size(), '0'), digits);
+    if (abstract_.emplace(std::pair(type, name), &endpoint).second) return name;
+  }
+  return {};
+}
+
+void Network::remove_abstract(int type, const std::string& name) {
+  Locked lock(unix_mutex_);
+  abstract_.erase({type, name});
+}
+
+Ref<UnixEndpoint> Network::find_abstract(int type, const std::string& name) const {
+  Locked lock(unix_mutex_);
+  auto found = abstract_.find({type, name});
+  if (found == abstract_.end() || !found->second->try_add_ref()) return nullptr;
+  return Ref<UnixEndpoint>::adopt(found->second);
+}
+
+void Network::add_unix(UnixEndpoint& endpoint) {
+  Locked lock(unix_mutex_);
+  unix_endpoints_.insert(&endpoint);
+}
+
+void Network::remove_unix(UnixEndpoint& endpoint) {
+  Locked lock(unix_mutex_);
+  unix_endpoints_.erase(&endpoint);
+}
+
+std::vector<Ref<UnixEndpoint>> Network::unix_endpoints() const {
+  Locked lock(unix_mutex_);
+  std::vector<Ref<UnixEndpoint>> endpoints;
+  for (UnixEndpoint* endpoint : unix_endpoints_)
+    if (endpoint->try_add_ref()) endpoints.push_back(Ref<UnixEndpoint>::adopt(endpoint));
+  return endpoints;
+}
+
+}  // namespace caisson::sandbox::net

@@ -1,0 +1,61 @@
+// Network: a network namespace of the guest: abstract names of unix sockets, ports, interfaces.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/ref.h"
+#include "sandbox/kernel/namespaces.h"
+#include "sandbox/net/interface.h"
+#include "sandbox/net/sockets.h"
+
+namespace caisson::sandbox::net {
+
+class UnixEndpoint;
+
+class Network final : public kernel::OpaqueNamespace {
+ public:
+  explicit Network(Ref<Sockets> sockets, Topology topology = loopback_only());
+
+  Network* network() override { return this; }
+  Ref<kernel::OpaqueNamespace> make_another() const override;
+  Sockets& sockets() const { return *sockets_; }
+
+  // net.core.somaxconn and net.unix.max_dgram_qlen.
+  int max_backlog() const { return 4096; }
+  int max_datagrams() const { return 10; }
+
+  // --- interfaces
+  const Topology& topology() const { return topology_; }
+  std::optional<int> interface_index(std::string_view name) const;
+
+  // --- unix sockets: abstract names, of stream and datagram sockets apart, with the leading null
+  // byte. False: taken.
+  bool add_abstract(int type, const std::string& name, UnixEndpoint& endpoint);
+  // The first free name of five hexadecimal digits (unix(7), "Autobind"); empty: none is left.
+  std::string add_autobound(int type, UnixEndpoint& endpoint);
+  void remove_abstract(int type, const std::string& name);
+  Ref<UnixEndpoint> find_abstract(int type, const std::string& name) const;
+  // All of them, for /proc/net/unix.
+  void add_unix(UnixEndpoint& endpoint);
+  void remove_unix(UnixEndpoint& endpoint);
+  std::vector<Ref<UnixEndpoint>> unix_endpoints() const;
+
+ private:
+  ~Network() override;
+  Ref<Sockets> sockets_;
+  const Topology topology_;
+  mutable Mutex unix_mutex_;
+  std::map<std::pair<int, std::string>, UnixEndpoint*> abstract_;
+  std::set<UnixEndpoint*> unix_endpoints_;
+  std::uint32_t next_autobound_ = 0;
+};
+
+}  // namespace caisson::sandbox::net

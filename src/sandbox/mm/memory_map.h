@@ -119,6 +119,8 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   void set_break_area(std::uint64_t begin);  // where the heap begins
   AddressLayout address_layout() const;
   void set_address_layout(const AddressLayout& layout);  // before the first mapping
+  // Where `length` bytes are free, as map() would choose; `alignment`: a power of two.
+  ErrnoOr<std::uint64_t> find_place(std::uint64_t length, std::uint64_t alignment);
   // The platform's vDSO as a mapping that the guest sees and cannot change.
   void show_vdso(std::uint64_t address, std::uint64_t length);
 

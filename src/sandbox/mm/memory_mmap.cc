@@ -195,6 +195,12 @@ ErrnoOr<std::uint64_t> MemoryMap::choose_address(const MapCall& call, std::uint6
   return find_room(length, kPageSize);
 }
 
+ErrnoOr<std::uint64_t> MemoryMap::find_place(std::uint64_t length, std::uint64_t alignment) {
+  if (length == 0 || length > space_->limit()) return std::unexpected(Errno{ENOMEM});
+  Locked lock(mutex_);
+  return find_room(length, alignment);
+}
+
 ErrnoOr<std::uint64_t> MemoryMap::find_room(std::uint64_t length, std::uint64_t alignment) {
   GapSearch search{.length = length, .alignment = alignment};
   if (!areas_.bottom_up) {

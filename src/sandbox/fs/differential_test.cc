@@ -117,7 +117,7 @@ class OurWorld {
       return -EBADF;
     }
     auto to = vfs::IoBuffer::of(std::as_writable_bytes(std::span(text)));
-    long got = TestCaller::result(slots_[slot]->read(to, caller_));
+    long got = FakeCaller::result(slots_[slot]->read(to, caller_));
     text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
     return got;
   }
@@ -138,10 +138,10 @@ class OurWorld {
   }
   // The checks of the call itself are the system call layer's: only for a read and a write end.
   long tee(std::size_t from, std::size_t to, std::size_t size) {
-    return TestCaller::result(Pipe::duplicate(pipe(from), pipe(to), size));
+    return FakeCaller::result(Pipe::duplicate(pipe(from), pipe(to), size));
   }
   long splice(std::size_t from, std::size_t to, std::size_t size) {
-    return TestCaller::result(Pipe::move(pipe(from), pipe(to), size));
+    return FakeCaller::result(Pipe::move(pipe(from), pipe(to), size));
   }
   bool is_epoll(std::size_t slot) const {
     return slots_[slot] && vfs::file_as<EpollFile>(*slots_[slot]) != nullptr;
@@ -172,7 +172,7 @@ class OurWorld {
 
  private:
   Pipe& pipe(std::size_t slot) { return vfs::file_as<PipeFile>(*slots_[slot])->pipe(); }
-  TestCaller caller_;
+  FakeCaller caller_;
   std::vector<Ref<vfs::File>> slots_;
 };
 

@@ -38,9 +38,9 @@ class TestMemory final : public vfs::Memory {
   std::vector<std::byte> bytes_;
 };
 
-class TestCaller final : public vfs::Caller {
+class FakeCaller final : public vfs::Caller {
  public:
-  explicit TestCaller(Ref<vfs::Credentials> credentials = vfs::Credentials::root())
+  explicit FakeCaller(Ref<vfs::Credentials> credentials = vfs::Credentials::root())
       : credentials_(std::move(credentials)) {}
   const vfs::Credentials& credentials() const override { return *credentials_; }
   TestMemory& memory() override { return memory_; }

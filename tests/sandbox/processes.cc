@@ -426,8 +426,8 @@ CASE(clone_with_another_signal) {
   CALL(waitpid(pid, &status, WNOHANG));
   YES(waitpid(pid, &status, __WCLONE) == pid);
   frame::status("child", status);
-  pid = clone(body, stack_top(), SIGUSR1 | CLONE_VM, nullptr);
   signal(SIGUSR1, SIG_IGN);
+  pid = clone(body, stack_top(), SIGUSR1 | CLONE_VM, nullptr);
   YES(waitpid(pid, &status, __WALL) == pid);
 }
 

@@ -223,6 +223,12 @@ MemoryUsage MemoryMap::usage() const {
   return usage;
 }
 
+Mapping MemoryMap::mapping_at(std::uint64_t address) const {
+  Locked lock(mutex_);
+  const Mapping* found = tree_.find(address);
+  return found != nullptr ? *found : Mapping{};
+}
+
 std::vector<Mapping> MemoryMap::mappings() const {
   Locked lock(mutex_);
   std::vector<Mapping> copy;

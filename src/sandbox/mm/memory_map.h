@@ -127,6 +127,8 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   MemoryUsage usage() const;
   std::string maps_text(const vfs::Path& root, const vfs::MountNamespace& mounts,
                         bool with_sizes) const;  // /proc/PID/maps, smaps
+  // A copy of the one that holds the address; empty (begin == end): none.
+  Mapping mapping_at(std::uint64_t address) const;
   // A copy of the mappings, in order.
   std::vector<Mapping> mappings() const;
 

@@ -103,8 +103,7 @@ ErrnoOr<> Kernel::execute(Task& caller, ExecRequest request) {
   caller.files().close_on_exec(&caller);
   change_credentials(caller, program.credentials);
   reset_for_program(caller, program);
-  caller.identity_stale_.store(true, std::memory_order_release);
-  caller.interrupt();
+  caller.refresh_identity();
   caller.keeps_registers = true;
   return {};
 }

@@ -170,8 +170,7 @@ void Kernel::reparent_children(ThreadGroup& group, Garbage& garbage) {
                    SignalInfo::user(task->parent_death_signal, group.id_in(*child->pid_namespace),
                                     group.leader->credentials_ref()->uid));
       }
-      task->identity_stale_.store(true, std::memory_order_release);
-      task->interrupt();
+      task->refresh_identity();
     }
     if (reaper != nullptr) reaper->children.push_back(child);
     if (child->zombie && (tell_parent_of_end(*child) || reaper == nullptr)) reap(*child, garbage);

@@ -1,6 +1,8 @@
 #include "sandbox/kernel/kernel.h"
 
+#include <sched.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 
 #include <algorithm>
@@ -16,9 +18,32 @@ namespace caisson::sandbox::kernel {
 Container::Container(std::string its_id, Ref<PidNamespace> its_pids)
     : id(std::move(its_id)), pids(std::move(its_pids)) {}
 
+namespace {
+
+// The host's, until boot says otherwise.
+Machine machine_of_host() {
+  Machine machine;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0) CPU_SET(0, &set);
+  constexpr std::size_t kBits = 64;
+  std::size_t count = 1;
+  for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &set)) count = cpu / kBits + 1;
+  machine.processors.assign(count, 0);
+  for (std::size_t cpu = 0; cpu < count * kBits; ++cpu)
+    if (CPU_ISSET(cpu, &set)) machine.processors[cpu / kBits] |= std::uint64_t{1} << (cpu % kBits);
+  struct sysinfo facts{};
+  if (::sysinfo(&facts) == 0) machine.memory_bytes = facts.totalram * facts.mem_unit;
+  return machine;
+}
+
+}  // namespace
+
 Kernel::Kernel(std::unique_ptr<platform::Platform> platform, SyscallFunction syscall)
     : platform_(std::move(platform)),
       syscall_(syscall),
+      machine_(machine_of_host()),
       futexes_(std::make_unique<FutexTable>()),
       timers_(std::make_unique<TimerQueue>()),
       gate_(std::make_unique<StopGate>()) {}

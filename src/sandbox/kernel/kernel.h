@@ -90,6 +90,12 @@ struct WaitResult {
   ResourceUsage usage;
 };
 
+// What the guest sees of the machine.
+struct Machine {
+  std::vector<std::uint64_t> processors;  // a mask, as sched_getaffinity(2) gives it
+  std::uint64_t memory_bytes = 0;
+};
+
 class Kernel {
  public:
   Kernel(std::unique_ptr<platform::Platform> platform, SyscallFunction syscall);
@@ -165,6 +171,9 @@ class Kernel {
   std::int64_t realtime_ns() const;
   std::int64_t boottime_ns() const;
 
+  const Machine& machine() const { return machine_; }
+  void set_machine(Machine machine) { machine_ = std::move(machine); }  // before the first process
+
   // Calls without an implementation, counted by number for `why`.
   void count_missing_call(std::uint64_t number);
   std::map<std::uint64_t, std::uint64_t> missing_calls() const;
@@ -232,6 +241,7 @@ class Kernel {
   static void start_session(ThreadGroup& group);
   std::unique_ptr<platform::Platform> platform_;
   SyscallFunction syscall_;
+  Machine machine_;
   std::unique_ptr<FutexTable> futexes_;
   std::unique_ptr<TimerQueue> timers_;
   std::unique_ptr<StopGate> gate_;

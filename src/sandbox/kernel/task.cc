@@ -106,6 +106,11 @@ void Task::set_temporary_mask(SignalSet mask) {
   set_blocked(mask);
 }
 
+void Task::refresh_identity() {
+  identity_stale_.store(true, std::memory_order_release);
+  interrupt();
+}
+
 void Task::add_system_time(std::int64_t now_ns) {
   std::int64_t since = kernel_since_.load(std::memory_order_relaxed);
   if (since != 0)

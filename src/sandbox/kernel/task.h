@@ -144,6 +144,9 @@ class Task final : public RefCounted, public vfs::Caller {
   // Restart of a call that keeps state (nanosleep(2), futex(2)...): called by restart_syscall(2).
   std::function<ErrnoOr<std::int64_t>(Task&)> restart;
 
+  // Its ids changed or its parent's: what answers without a hand-over is to know.
+  void refresh_identity();
+
   // --- sleeping (block.h)
   void wake();       // from any thread: a waiter was notified
   void interrupt();  // from any thread: look at signals and stops; ends sleeps and guest code

@@ -50,17 +50,22 @@ struct Entry {
 };
 
 // One span per family; a file each.
-std::span<const Entry> file_calls();     // open, read, write, descriptors
-std::span<const Entry> path_calls();     // by path: stat, mkdir, rename, mount ...
-std::span<const Entry> memory_calls();   // mmap ...
-std::span<const Entry> process_calls();  // clone, execve, wait4, ids, limits
+std::span<const Entry> file_calls();        // open, read, write, descriptors
+std::span<const Entry> path_calls();        // by path: stat, mkdir, rename, mount ...
+std::span<const Entry> memory_calls();      // mmap ...
+std::span<const Entry> process_calls();     // clone, execve, wait4, process groups, namespaces
+std::span<const Entry> credential_calls();  // user and group ids, capabilities
+std::span<const Entry> limit_calls();       // limits, usage, priorities, scheduling
 std::span<const Entry> signal_calls();
-std::span<const Entry> time_calls();  // clocks, timers, sleeps
-std::span<const Entry> poll_calls();  // poll, select, epoll, eventfd, pipe, inotify
+std::span<const Entry> time_calls();   // clocks, sleeps
+std::span<const Entry> timer_calls();  // itimers, POSIX timers
+std::span<const Entry> poll_calls();   // poll, select, epoll, eventfd, pipe, inotify
 std::span<const Entry> socket_calls();
-std::span<const Entry> system_calls();  // uname, sysinfo, prctl, futex, random, scheduling
+std::span<const Entry> futex_calls();
+std::span<const Entry> system_calls();  // uname, sysinfo, prctl, random
 
 const Entry* find(std::uint64_t number);
+std::span<const std::span<const Entry>> families();
 std::string_view name(std::uint64_t number);  // "" for none
 
 // The kernel's SyscallFunction: ENOSYS for what is not there, counted.

@@ -1,0 +1,56 @@
+#include "sandbox/syscalls/table.h"
+
+#include <array>
+
+namespace caisson::sandbox::syscalls {
+namespace {
+
+constexpr std::size_t kMostNumbers = 512;
+
+class Table {
+ public:
+  Table() {
+    for (std::span<const Entry> family : families())
+      for (const Entry& entry : family) entries_[entry.number] = &entry;
+  }
+  const Entry* find(std::uint64_t number) const {
+    return number < kMostNumbers ? entries_[number] : nullptr;
+  }
+
+ private:
+  std::array<const Entry*, kMostNumbers> entries_{};
+};
+
+const Table& table() {
+  static const Table the_table;
+  return the_table;
+}
+
+}  // namespace
+
+std::span<const std::span<const Entry>> families() {
+  static const std::array kFamilies = {
+      file_calls(),   path_calls(),   memory_calls(), process_calls(), credential_calls(),
+      limit_calls(),  signal_calls(), time_calls(),   timer_calls(),   poll_calls(),
+      socket_calls(), futex_calls(),  system_calls()};
+  return kFamilies;
+}
+
+const Entry* find(std::uint64_t number) { return table().find(number); }
+
+std::string_view name(std::uint64_t number) {
+  const Entry* entry = find(number);
+  return entry == nullptr ? std::string_view() : entry->name;
+}
+
+std::int64_t dispatch(Task& task, std::uint64_t number) {
+  const Entry* entry = find(number);
+  if (entry == nullptr) {
+    task.kernel().count_missing_call(number);
+    return -ENOSYS;
+  }
+  Value value = entry->handler(task, Arguments(task.registers()));
+  return value ? *value : -value.error().value;
+}
+
+}  // namespace caisson::sandbox::syscalls

@@ -43,6 +43,16 @@ ExtendedLayout host_extended_layout() {
   return layout;
 }
 
+ErrnoOr<ExtendedLayout> described_layout(std::span<const std::byte> image) {
+  if (image.size() < kLegacySize + kHeaderSize) return std::unexpected(Errno{EINVAL});
+  _fpx_sw_bytes bytes = software_bytes(image);
+  ExtendedLayout layout{bytes.xfeatures, bytes.xstate_size};
+  if (bytes.magic1 != FP_XSTATE_MAGIC1 || layout.size < kLegacySize + kHeaderSize ||
+      layout.size > image.size() || layout.whole_size() > image.size())
+    return std::unexpected(Errno{EINVAL});
+  return layout;
+}
+
 void describe_extended_state(const ExtendedLayout& layout, std::span<std::byte> image) {
   _fpx_sw_bytes bytes{};
   bytes.magic1 = FP_XSTATE_MAGIC1;

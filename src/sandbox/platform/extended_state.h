@@ -22,6 +22,9 @@ struct ExtendedLayout {
 // What this processor and kernel use, found by making an image of the caller's own state.
 ExtendedLayout host_extended_layout();
 
+// What an image says about itself, which must fit into `image`.
+ErrnoOr<ExtendedLayout> described_layout(std::span<const std::byte> image);
+
 // Writes what describes an image, and the mark, into it; `image` has whole_size() bytes.
 void describe_extended_state(const ExtendedLayout& layout, std::span<std::byte> image);
 // The initial state, as after execve(2).

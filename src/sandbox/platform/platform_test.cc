@@ -76,7 +76,7 @@ MapRequest anonymous(std::uint64_t address, std::uint64_t length, int protection
 class PlatformTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    ::alarm(50);  // a hang is a failure; ends all stubs too
+    ::alarm(20);  // a hang is a failure; ends all stubs too
     auto made = GetParam() == std::string_view("ptrace") ? make_ptrace() : make_systrap();
     ASSERT_TRUE(made) << made.error().message();
     platform_ = std::move(*made);
@@ -133,7 +133,7 @@ class PlatformTest : public testing::TestWithParam<const char*> {
   std::unique_ptr<Platform> platform_;
 };
 
-INSTANTIATE_TEST_SUITE_P(All, PlatformTest, testing::Values("ptrace"),
+INSTANTIATE_TEST_SUITE_P(All, PlatformTest, testing::Values("ptrace", "systrap"),
                          [](const auto& test) { return std::string(test.param); });
 
 TEST_P(PlatformTest, SystemCallIsSeenWithItsArguments) {
@@ -180,11 +180,14 @@ TEST_P(PlatformTest, HundredThousandCalls) {
   auto memory = space(CODE(calls));
   Registers registers = at(kCode);
   auto guest = thread(*memory, registers);
+  // Not above 334: the host's kernel takes 335 and 336 (uretprobe, uprobe) for itself, past every
+  // filter, and raises SIGILL.
   for (std::uint64_t i = 0; i < 100'000; ++i) {
     Event event = run(*guest);
-    ASSERT_EQ(event.kind, EventKind::kSyscall);
-    ASSERT_EQ(guest->registers().syscall_number(), i);
-    guest->registers().set_result(static_cast<std::int64_t>(i + 1));
+    ASSERT_EQ(event.kind, EventKind::kSyscall)
+        << "call " << i << ", signal " << event.fault.signal << ", code " << event.fault.code;
+    ASSERT_EQ(guest->registers().syscall_number(), i % 335);
+    guest->registers().set_result(static_cast<std::int64_t>((i + 1) % 335));
   }
 }
 
@@ -695,6 +698,7 @@ TEST_P(PlatformTest, GuestScribblesOverItsAreas) {
       while (second->run().kind == EventKind::kInterrupted) {
       }
     });
+    while (word(*victim_memory, kData + 16) == 0) std::this_thread::yield();
     for (int i = 0; i < 300; ++i) {
       Event event = victim->run();
       if (event.kind == EventKind::kGone) break;

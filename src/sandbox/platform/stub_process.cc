@@ -245,12 +245,16 @@ ErrnoOr<std::size_t> StubProcess::write_forced(std::uint64_t address,
   return done;
 }
 
-void StubProcess::kill() const {
+void StubProcess::kill() {
+  killed_ = true;
   // Fails only when it has ended already.
   if (pidfd_) (void)sys::pidfd_send_signal(pidfd_, SIGKILL);
 }
 
+// A process of which a thread is traced does not count as ended before its tracer has seen that
+// thread's end, and the tracer may be waiting for what depends on this.
 bool StubProcess::ended() const {
+  if (killed_) return true;
   pollfd end{pidfd_.number(), POLLIN, 0};
   auto ready = sys::poll({&end, 1}, 0);
   return ready && *ready > 0;

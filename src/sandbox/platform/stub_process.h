@@ -53,7 +53,8 @@ class StubProcess {
   // By ptrace(2) of the helper thread, word by word.
   ErrnoOr<std::size_t> write_forced(std::uint64_t address, std::span<const std::byte> from);
 
-  void kill() const;
+  void kill();
+  // Whether it has ended or is about to, with nothing to be expected of it any more.
   bool ended() const;
   // Frees what a process that has ended leaves behind. False: it has not ended yet.
   bool reap(bool wait);
@@ -73,6 +74,7 @@ class StubProcess {
   std::vector<Chunk> chunks_;  // of the indexes from 0 on
   pid_t pid_ = 0;
   Fd pidfd_, answer_;
+  std::atomic<bool> killed_ = false;
   Mutex mutex_;  // one command at a time
 };
 

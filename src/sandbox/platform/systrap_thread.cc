@@ -1,0 +1,272 @@
+#include "sandbox/platform/systrap_thread.h"
+
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "sys/process.h"
+
+namespace caisson::sandbox::platform {
+namespace {
+
+// Of a general protection fault, as the host reports int $0x80 where it is switched off.
+constexpr std::uint32_t kGeneralProtection = 13;
+constexpr std::uint32_t kInt80Error = 0x80 * 8 + 2;
+
+bool is_canonical(std::uint64_t address) {
+  return (static_cast<std::int64_t>(address << 16) >> 16) == static_cast<std::int64_t>(address);
+}
+
+}  // namespace
+
+class SystrapThread::Busy {
+ public:
+  explicit Busy(SystrapThread& thread) : thread_(thread) { thread_.busy_ = true; }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+  ~Busy() { thread_.busy_ = false; }
+
+ private:
+  SystrapThread& thread_;
+};
+
+SystrapThread::SystrapThread(StubSpace& space, std::uint32_t index, Fd listener)
+    : StubThread(space, index), listener_(std::move(listener)) {}
+
+ErrnoOr<> SystrapThread::begin() {
+  TRY(receive());
+  const auto& data = notice_.data;
+  if (data.instruction_pointer != kGateEvent || data.args[0] != kBegun)
+    return std::unexpected(broken());
+  thread_ = static_cast<pid_t>(notice_.pid);
+  std::uint64_t area = kAreas + std::uint64_t{index()} * kAreaSize;
+  frame_at_ = data.args[1] - area;
+  if (frame_at_ % 8 != 0 || frame_at_ > kHeadOffset - sizeof(SignalFrame))
+    return std::unexpected(broken());
+  image_at_ = frame().extended_state - area;
+  if (image_at_ % 64 != 0 || image_at_ > kHeadOffset) return std::unexpected(broken());
+  auto layout = described_layout({process().area(index()) + image_at_, kHeadOffset - image_at_});
+  if (!layout) return std::unexpected(broken());
+  layout_ = *layout;
+  extended_.resize(layout_.whole_size());
+  return {};
+}
+
+SystrapThread::~SystrapThread() {
+  // Its index is free when the host says that it has ended.
+  if (waits_) (void)answer(kExit);
+  space().free_index(index(), listener_.release());
+}
+
+SignalFrame& SystrapThread::frame() const {
+  return *reinterpret_cast<SignalFrame*>(process().area(index()) + frame_at_);
+}
+std::span<std::byte> SystrapThread::image() const {
+  return {process().area(index()) + image_at_, layout_.whole_size()};
+}
+
+ErrnoOr<> SystrapThread::answer(Answer answer) {
+  if (!std::exchange(waits_, false)) return std::unexpected(Errno{ESRCH});
+  return listener_.answer(notice_.id, answer);
+}
+
+ErrnoOr<> SystrapThread::receive() {
+  notice_ = TRY(listener_.receive());
+  waits_ = true;
+  return {};
+}
+
+Errno SystrapThread::broken() {
+  process().kill();
+  waits_ = false;
+  return Errno{ESRCH};
+}
+
+Event SystrapThread::gone() {
+  gone_ = true;
+  waits_ = false;
+  process().kill();
+  return {EventKind::kGone, {}};
+}
+
+Event SystrapThread::run() {
+  if (gone_) return gone();
+  Busy busy(*this);
+  if (interrupted_.exchange(false)) return {EventKind::kInterrupted, {}};
+  auto event = resume();
+  return event ? *event : gone();
+}
+
+ErrnoOr<Event> SystrapThread::resume() {
+  store_frame();
+  TRY(answer(kResume));
+  extended_known_ = false;
+  TRY(receive());
+  return event();
+}
+
+void SystrapThread::store_frame() {
+  SignalFrame& frame = this->frame();
+  copy_registers(frame, registers_);
+  frame.extended_state = kAreas + std::uint64_t{index()} * kAreaSize + image_at_;
+  frame.blocked = 0;
+  AreaHead& head = process().head(index());
+  // The stub loads these by instructions that fault on other addresses.
+  head.fs_base = is_canonical(registers_.fs_base) ? registers_.fs_base : 0;
+  head.gs_base = is_canonical(registers_.gs_base) ? registers_.gs_base : 0;
+}
+
+void SystrapThread::load_frame(SignalFrame& copy) {
+  std::memcpy(&copy, &frame(), sizeof copy);
+  copy_registers(registers_, copy);
+  AreaHead head;
+  std::memcpy(&head, &process().head(index()), sizeof head);
+  registers_.fs_base = head.fs_base;
+  registers_.gs_base = head.gs_base;
+}
+
+ErrnoOr<Event> SystrapThread::event() {
+  if (notice_.data.instruction_pointer == kGateSyscall) return call_event();
+  if (notice_.data.instruction_pointer != kGateEvent) return std::unexpected(broken());
+  switch (notice_.data.args[0]) {
+    case kBegun:  // reached by a jump of the guest: an exception like others
+    case kFaulted: return fault_event();
+    case kForeignCall: {
+      SignalFrame copy;
+      load_frame(copy);
+      registers_.rip -= 2;
+      return Event{EventKind::kFault,
+                   {.signal = SIGSEGV,
+                    .code = SI_KERNEL,
+                    .address = 0,
+                    .trap = kGeneralProtection,
+                    .error = kInt80Error}};
+    }
+    case kStopped: {
+      SignalFrame copy;
+      load_frame(copy);
+      interrupted_ = false;
+      return Event{EventKind::kInterrupted, {}};
+    }
+    default: return std::unexpected(broken());
+  }
+}
+
+Event SystrapThread::call_event() {
+  SignalFrame copy;
+  load_frame(copy);
+  const seccomp_data& call = notice_.data;
+  registers_.orig_rax = static_cast<std::uint64_t>(std::int64_t{call.nr});
+  registers_.rdi = call.args[0], registers_.rsi = call.args[1], registers_.rdx = call.args[2];
+  registers_.r10 = call.args[3], registers_.r8 = call.args[4], registers_.r9 = call.args[5];
+  return {EventKind::kSyscall, {}};
+}
+
+Event SystrapThread::fault_event() {
+  SignalFrame copy;
+  load_frame(copy);
+  constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+  bool known = std::ranges::find(kSignals, copy.info.si_signo) != std::end(kSignals);
+  return {EventKind::kFault,
+          {.signal = known ? copy.info.si_signo : SIGSEGV,
+           .code = copy.info.si_code,
+           .address = reinterpret_cast<std::uint64_t>(copy.info.si_addr),
+           .trap = static_cast<std::uint32_t>(copy.registers[REG_TRAPNO]),
+           .error = static_cast<std::uint32_t>(copy.registers[REG_ERR])}};
+}
+
+ErrnoOr<std::uint64_t> SystrapThread::execute(const Order& order, int file) {
+  Busy busy(*this);
+  ThreadCommand& command = this->command();
+  command.number = order.number;
+  std::ranges::copy(order.arguments, command.arguments);
+  TRY(answer(kOrder));
+  TRY(receive());
+  TRY(let_order_through(order, file));
+  TRY(wait_for_done());
+  auto result = static_cast<std::int64_t>(notice_.data.args[1]);
+  if (sys::failed(result)) return std::unexpected(Errno{static_cast<int>(-result)});
+  return static_cast<std::uint64_t>(result);
+}
+
+// Arguments are registers, which nobody can change any more: what is compared is what is executed.
+ErrnoOr<> SystrapThread::let_order_through(const Order& order, int file) {
+  const seccomp_data& call = notice_.data;
+  bool given = call.instruction_pointer == kGateOrder &&
+               static_cast<std::uint64_t>(call.nr) == order.number &&
+               std::ranges::equal(call.args, order.arguments);
+  if (!given) return std::unexpected(broken());
+  waits_ = false;
+  if (file >= 0) {
+    auto added = listener_.add_descriptor(notice_.id, file, kFdSlot);
+    if (!added) return listener_.refuse(notice_.id, added.error().value);
+  }
+  return listener_.let_through(notice_.id);
+}
+
+ErrnoOr<> SystrapThread::wait_for_done() {
+  TRY(receive());
+  if (notice_.data.instruction_pointer != kGateEvent || notice_.data.args[0] != kDone)
+    return std::unexpected(broken());
+  return {};
+}
+
+ErrnoOr<std::uint32_t> SystrapThread::swap(std::uint64_t address, std::uint32_t expected,
+                                           std::uint32_t desired) {
+  Busy busy(*this);
+  ThreadCommand& command = this->command();
+  command.arguments[0] = address;
+  command.arguments[1] = expected;
+  command.arguments[2] = desired;
+  TRY(answer(kCompare));
+  TRY(wait_for_done());
+  if (notice_.data.args[1] != 0) return std::unexpected(Errno{EFAULT});
+  return static_cast<std::uint32_t>(notice_.data.args[2]);
+}
+
+std::span<const std::byte> SystrapThread::extended_state() {
+  if (!extended_known_) {
+    std::ranges::copy(image(), extended_.begin());
+    describe_extended_state(layout_, extended_);
+    extended_known_ = true;
+  }
+  return extended_;
+}
+
+ErrnoOr<> SystrapThread::set_extended_state(std::span<const std::byte> image) {
+  TRY(copy_extended_state(layout_, image, extended_));
+  extended_known_ = true;
+  std::ranges::copy(extended_, this->image().begin());
+  return {};
+}
+
+void SystrapThread::reset_extended_state() {
+  init_extended_state(layout_, extended_);
+  extended_known_ = true;
+  std::ranges::copy(extended_, image().begin());
+}
+
+ErrnoOr<> SystrapThread::take_over(Thread& parent) {
+  return set_extended_state(static_cast<SystrapThread&>(parent).extended_state());
+}
+
+void SystrapThread::interrupt() {
+  interrupted_ = true;
+  if (busy_) (void)sys::call_void(SYS_tgkill, process().pid(), thread_, kInterruptSignal);
+}
+
+void SystrapThread::publish(const Identity& identity) {
+  ThreadCommand& command = this->command();
+  command.process = identity.process;
+  command.thread = identity.thread;
+  command.parent = identity.parent;
+  command.uid = identity.uid, command.euid = identity.euid;
+  command.gid = identity.gid, command.egid = identity.egid;
+  std::atomic_ref(command.identified).store(1, std::memory_order_release);
+}
+
+}  // namespace caisson::sandbox::platform

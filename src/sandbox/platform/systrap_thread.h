@@ -1,0 +1,78 @@
+// A guest thread whose stub thread traps its own system calls and hands them over by a notifying
+// one (stub/handlers.cc). While it stands still it waits in the stub's code for an answer; its
+// registers are the signal frame on its alternate stack, in memory that is mapped here too.
+//
+// Nothing in that memory is believed: other guest threads can write it at any time. What a
+// hand-over is about is told by the notification, whose instruction and arguments the host's kernel
+// vouches for; what the frame says can only be wrong about the guest itself. An order counts as
+// carried out only if the notifications say so in the right sequence; a stub that does something
+// else is killed.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <vector>
+
+#include "sandbox/platform/extended_state.h"
+#include "sandbox/platform/listener.h"
+#include "sandbox/platform/signal_frame.h"
+#include "sandbox/platform/stub_space.h"
+
+namespace caisson::sandbox::platform {
+
+class SystrapThread final : public StubThread {
+ public:
+  // `listener` is that of the new thread `index`, which has not been heard yet.
+  SystrapThread(StubSpace& space, std::uint32_t index, Fd listener);
+  // Hears the thread's first hand-over.
+  ErrnoOr<> begin();
+  ~SystrapThread() override;
+
+  Event run() override;
+  Registers& registers() override { return registers_; }
+  std::span<const std::byte> extended_state() override;
+  ErrnoOr<> set_extended_state(std::span<const std::byte> image) override;
+  void reset_extended_state() override;
+  void interrupt() override;
+  pid_t host_tid() const override { return thread_; }
+
+  ErrnoOr<std::uint64_t> execute(const Order& order, int file) override;
+  ErrnoOr<std::uint32_t> swap(std::uint64_t address, std::uint32_t expected,
+                              std::uint32_t desired) override;
+  ErrnoOr<> take_over(Thread& parent) override;
+  void publish(const Identity& identity);
+
+ private:
+  // Set while the thread may be running, so that interrupt() must reach it.
+  class Busy;
+
+  ErrnoOr<> answer(Answer answer);
+  ErrnoOr<> receive();
+  ErrnoOr<> wait_for_done();
+  ErrnoOr<> let_order_through(const Order& order, int file);
+  ErrnoOr<Event> resume();
+  ErrnoOr<Event> event();
+  Event call_event();
+  Event fault_event();
+  Event gone();
+  // The stub does not do what its code says. Ends it.
+  Errno broken();
+
+  SignalFrame& frame() const;
+  std::span<std::byte> image() const;
+  void load_frame(SignalFrame& copy);
+  void store_frame();
+
+  Listener listener_;
+  pid_t thread_ = 0;
+  seccomp_notif notice_{};  // the hand-over that waits for an answer
+  bool waits_ = false, gone_ = false;
+  std::uint64_t frame_at_ = 0, image_at_ = 0;  // in the area
+  ExtendedLayout layout_;
+  Registers registers_;
+  std::vector<std::byte> extended_;
+  bool extended_known_ = false;
+  std::atomic<bool> interrupted_ = false, busy_ = false;
+};
+
+}  // namespace caisson::sandbox::platform

@@ -118,6 +118,13 @@ ErrnoOr<std::size_t> HostFile::append(vfs::IoBuffer& from, std::uint64_t& end,
   return done;
 }
 
+ErrnoOr<std::size_t> HostFile::copy_from(HostFile& source, std::uint64_t offset,
+                                         std::size_t length) {
+  auto done = sys::copy_file_range(source.fd(), offset, fd(), offset, length);
+  host_inode().attributes_changed();
+  return done;
+}
+
 ErrnoOr<std::uint64_t> HostFile::seek(std::int64_t offset, int whence) {
   if (whence != SEEK_DATA && whence != SEEK_HOLE) return File::seek(offset, whence);
   Locked lock(position_mutex_);

@@ -18,6 +18,9 @@ class HostFile final : public vfs::File {
 
   const void* kind() const override { return &kKind; }
   FdRef fd() const { return handle_->fd(); }
+  // Inside the host's kernel; shared blocks where its file system has them. Bytes copied; EXDEV,
+  // EINVAL, ENOSYS, EOPNOTSUPP: not these two.
+  ErrnoOr<std::size_t> copy_from(HostFile& source, std::uint64_t offset, std::size_t length);
 
   ErrnoOr<std::size_t> read_at(vfs::IoBuffer& to, std::uint64_t offset,
                                vfs::Caller& caller) override;

@@ -200,23 +200,7 @@ ErrnoOr<Ref<vfs::File>> HostInode::open(const vfs::Path& path, vfs::OpenFlags fl
   if (is_directory()) return HostDirectory::open(path, *this, flags.flags);
   if (type() == S_IFREG) return HostFile::open(path, *this, flags);
   if (is_symlink()) return std::unexpected(Errno{ELOOP});
-  return open_special(path, flags.flags, caller);
-}
-
-// Whatever the host has there, the sandbox's own stands behind it.
-ErrnoOr<Ref<vfs::File>> HostInode::open_special(const vfs::Path& path, std::uint32_t flags,
-                                                vfs::Caller& caller) {
-  auto self = Ref<vfs::Inode>::share(this);
-  if (type() == S_IFIFO) {
-    Locked lock(attributes_mutex_);
-    if (!fifo_) fifo_ = make_fifo_node();
-    auto node = fifo_;
-    lock.unlock();
-    return node->open(path, std::move(self), flags);
-  }
-  if (type() != S_IFCHR || !host().options().special) return std::unexpected(Errno{ENXIO});
-  std::uint64_t device = TRY(attributes()).special_device;
-  return host().options().special->open(path, std::move(self), device, flags, caller);
+  return special_.open(path, *this, host().options().special.get(), flags.flags, caller);
 }
 
 // --- mount points in memory

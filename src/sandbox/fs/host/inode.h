@@ -13,6 +13,7 @@
 #include "base/ref.h"
 #include "sandbox/fs/host/filesystem.h"
 #include "sandbox/fs/host/node.h"
+#include "sandbox/fs/special_node.h"
 #include "sandbox/vfs/inode.h"
 
 namespace caisson::sandbox::fs {
@@ -90,8 +91,6 @@ class HostInode final : public HostNode {
   ErrnoOr<> change_size(std::uint64_t size);
   ErrnoOr<Fd> open_for_attributes(const Place& place);
   ErrnoOr<> remove_mount_point(std::string_view name, vfs::Inode& target);
-  ErrnoOr<Ref<vfs::File>> open_special(const vfs::Path& path, std::uint32_t flags,
-                                       vfs::Caller& caller);
   Ref<HostNode> mount_point(std::string_view name);
   ErrnoOr<std::string> ask_link();
 
@@ -113,7 +112,7 @@ class HostInode final : public HostNode {
   bool changes_unseen_ = false;               // mapped_for_writing()
   bool removed_ = false;                      // and nothing leads to it any more
   std::unique_ptr<std::string> link_target_;  // where it cannot change
-  Ref<FifoNode> fifo_;                        // where the ends of a FIFO meet, from the first on
+  SpecialNode special_;
   std::unique_ptr<MountPoints> mount_points_;
 };
 

@@ -32,9 +32,9 @@ class DirectorySink {
 // What mmap(2) of a file shows, as the host can map it.
 struct MapSource {
   int fd = -1;               // stays open as long as the File
-  std::uint64_t offset = 0;  // where the file's byte 0 (or the asked offset) stands in `fd`
-  // The file's size where the host does not know it: pages behind it raise SIGBUS. ~0: the host
-  // does.
+  std::uint64_t offset = 0;  // where the byte at the asked offset stands in `fd`
+  // How many bytes from there on are the file's, where the host does not know it: pages behind them
+  // raise SIGBUS. ~0: the host does.
   std::uint64_t valid_length = ~std::uint64_t{0};
 };
 

@@ -1,0 +1,49 @@
+// Regular files of a tmpfs, with a name or without.
+#pragma once
+
+#include "sandbox/fs/tmpfs/file_bytes.h"
+#include "sandbox/fs/tmpfs/tmp_inode.h"
+#include "sandbox/vfs/file.h"
+
+namespace caisson::sandbox::fs {
+
+class TmpRegular final : public TmpInode {
+ public:
+  TmpRegular(TmpFilesystem& filesystem, const vfs::Creation& creation);
+  ErrnoOr<Ref<vfs::File>> open(const vfs::Path& path, vfs::OpenFlags flags,
+                               vfs::Caller& caller) override;
+  FileBytes& bytes() { return bytes_; }
+
+ private:
+  ~TmpRegular() override = default;
+  void add_size(vfs::Attributes& attributes) override;
+  ErrnoOr<> resize(std::uint64_t size) override { return bytes_.resize(size); }
+  FileBytes bytes_;
+};
+
+class TmpRegularFile final : public vfs::File {
+ public:
+  static constexpr char kKind = 0;
+  TmpRegularFile(vfs::Path path, Ref<TmpRegular> inode, std::uint32_t flags)
+      : File(std::move(path), inode, flags), regular_(*inode) {}
+  const void* kind() const override { return &kKind; }
+  ErrnoOr<std::size_t> read_at(vfs::IoBuffer& to, std::uint64_t offset,
+                               vfs::Caller& caller) override;
+  ErrnoOr<std::size_t> write_at(vfs::IoBuffer& from, std::uint64_t offset,
+                                vfs::Caller& caller) override;
+  ErrnoOr<std::size_t> append(vfs::IoBuffer& from, std::uint64_t& end,
+                              vfs::Caller& caller) override;
+  ErrnoOr<std::uint64_t> seek(std::int64_t offset, int whence) override;
+  ErrnoOr<std::uint64_t> size() override { return regular_.bytes().size(); }
+  ErrnoOr<> allocate(int mode, std::uint64_t offset, std::uint64_t length) override;
+  ErrnoOr<vfs::MapSource> map_source(std::uint64_t offset, std::uint64_t length, int protection,
+                                     bool shared) override;
+  ErrnoOr<std::int64_t> control(vfs::Caller& caller, int command, std::uint64_t argument) override;
+  FileBytes& bytes() { return regular_.bytes(); }
+
+ private:
+  ~TmpRegularFile() override = default;
+  TmpRegular& regular_;  // held by the File
+};
+
+}  // namespace caisson::sandbox::fs

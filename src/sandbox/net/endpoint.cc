@@ -24,6 +24,7 @@ void SocketOptions::inherit(const SocketOptions& from) {
   busy_poll = from.busy_poll.load();
   busy_poll_budget = from.busy_poll_budget.load();
   buffer_lock = from.buffer_lock.load();
+  interface = from.interface.load();
   pacing_rate = from.pacing_rate.load();
 }
 

@@ -49,7 +49,7 @@ class SocketOptions {
   std::atomic<std::int64_t> receive_timeout_ns{-1}, send_timeout_ns{-1};  // -1: none
   std::atomic<int> linger_s{0};                                           // if SO_LINGER is on
   std::atomic<int> priority{0}, mark{0}, peek_offset{-1}, incoming_cpu{-1}, busy_poll{0};
-  std::atomic<int> busy_poll_budget{0}, buffer_lock{0};
+  std::atomic<int> busy_poll_budget{0}, buffer_lock{0}, interface{0};
   std::atomic<std::uint64_t> pacing_rate{~std::uint64_t{0}};
   void inherit(const SocketOptions& from);  // accept(2)
 

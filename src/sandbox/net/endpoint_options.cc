@@ -128,9 +128,12 @@ ErrnoOr<> Endpoint::set_number_option(int name, int value, Requester& requester)
       if ((value & ~3) != 0) return std::unexpected(Errno{EINVAL});
       options_.buffer_lock = value;
       return {};
+    case SO_BINDTOIFINDEX:
+      if (value < 0) return std::unexpected(Errno{EINVAL});
+      options_.interface = value;
+      return {};
     case SO_BSDCOMPAT:
-    case SO_CNX_ADVICE:
-    case SO_BINDTOIFINDEX: return {};                              // nothing here depends on them
+    case SO_CNX_ADVICE: return {};                                 // nothing here depends on them
     case SO_DETACH_FILTER: return std::unexpected(Errno{ENOENT});  // none is ever attached
     case SO_ATTACH_FILTER:
     case SO_ATTACH_BPF:
@@ -214,9 +217,9 @@ std::optional<int> Endpoint::number_option(int name) {
     case SO_BUSY_POLL: return options_.busy_poll;
     case SO_BUF_LOCK: return options_.buffer_lock;
     case SO_BPF_EXTENSIONS: return kFilterExtensions;
+    case SO_BINDTOIFINDEX: return options_.interface;
     case SO_BSDCOMPAT:
-    case SO_INCOMING_NAPI_ID:
-    case SO_BINDTOIFINDEX: return 0;
+    case SO_INCOMING_NAPI_ID: return 0;
     default: return std::nullopt;
   }
 }

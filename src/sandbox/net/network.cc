@@ -1,5 +1,7 @@
 #include "sandbox/net/network.h"
 
+#include <sys/socket.h>
+
 #include "base/text.h"
 #include "sandbox/net/unix_endpoint.h"
 
@@ -16,6 +18,22 @@ std::optional<int> Network::interface_index(std::string_view name) const {
   for (const auto& interface : topology_.interfaces)
     if (interface.name == name) return interface.index;
   return std::nullopt;
+}
+
+bool Network::is_local(const IpAddress& address) const {
+  if (address.is_loopback()) return true;
+  for (const auto& interface : topology_.interfaces)
+    for (const auto& own : interface.addresses) {
+      auto bytes = address.bytes();
+      std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      if (own.family == AF_INET) text.remove_prefix(address.is_v4() ? 12 : text.size());
+      if (text == own.address) return true;
+    }
+  return false;
+}
+
+IpAddress Network::source_for(const IpAddress& to) const {
+  return to.is_loopback() ? IpAddress::loopback(!to.is_v4()) : to;
 }
 
 bool Network::add_abstract(int type, const std::string& name, UnixEndpoint& endpoint) {

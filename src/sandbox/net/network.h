@@ -13,7 +13,9 @@
 #include "base/mutex.h"
 #include "base/ref.h"
 #include "sandbox/kernel/namespaces.h"
+#include "sandbox/net/inet_address.h"
 #include "sandbox/net/interface.h"
+#include "sandbox/net/port_table.h"
 #include "sandbox/net/sockets.h"
 
 namespace caisson::sandbox::net {
@@ -36,6 +38,14 @@ class Network final : public kernel::OpaqueNamespace {
   const Topology& topology() const { return topology_; }
   std::optional<int> interface_index(std::string_view name) const;
 
+  // Whether packets to this address come back to us; from which address they come.
+  bool is_local(const IpAddress& address) const;
+  IpAddress source_for(const IpAddress& to) const;
+
+  // --- ports
+  PortTable& tcp_ports() { return tcp_ports_; }
+  PortTable& udp_ports() { return udp_ports_; }
+
   // --- unix sockets: abstract names, of stream and datagram sockets apart, with the leading null
   // byte. False: taken.
   bool add_abstract(int type, const std::string& name, UnixEndpoint& endpoint);
@@ -52,6 +62,7 @@ class Network final : public kernel::OpaqueNamespace {
   ~Network() override;
   Ref<Sockets> sockets_;
   const Topology topology_;
+  PortTable tcp_ports_{true}, udp_ports_{false};
   mutable Mutex unix_mutex_;
   std::map<std::pair<int, std::string>, UnixEndpoint*> abstract_;
   std::set<UnixEndpoint*> unix_endpoints_;

@@ -2,12 +2,15 @@
 
 #include <linux/capability.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 
 #include <cerrno>
 
 #include "base/text.h"
 #include "sandbox/net/interface_ioctl.h"
+#include "sandbox/net/tcp_endpoint.h"
+#include "sandbox/net/udp_endpoint.h"
 #include "sandbox/net/unix_endpoint.h"
 
 namespace caisson::sandbox::net {
@@ -142,15 +145,39 @@ ErrnoOr<Ref<Endpoint>> create_unix(Network& network, int type, int protocol) {
   }
 }
 
+ErrnoOr<Ref<Endpoint>> create_inet(Network& network, int domain, int type, int protocol,
+                                   Requester& requester) {
+  auto shared = Ref<Network>::share(&network);
+  if (protocol < 0 || protocol >= IPPROTO_MAX) return std::unexpected(Errno{EINVAL});
+  bool tcp = protocol == 0 || protocol == IPPROTO_TCP;
+  bool udp = protocol == 0 || protocol == IPPROTO_UDP;
+  switch (type) {
+    case SOCK_STREAM:
+      if (!tcp) return std::unexpected(Errno{EPROTONOSUPPORT});
+      return Ref<Endpoint>(make_ref<TcpEndpoint>(std::move(shared), domain));
+    case SOCK_DGRAM:
+      if (!udp) return std::unexpected(Errno{EPROTONOSUPPORT});
+      return Ref<Endpoint>(make_ref<UdpEndpoint>(std::move(shared), domain));
+    case SOCK_RAW:
+      // There are no packets to see.
+      if (protocol == 0) return std::unexpected(Errno{EPROTONOSUPPORT});
+      return std::unexpected(
+          Errno{requester.credentials().has(CAP_NET_RAW) ? EPROTONOSUPPORT : EPERM});
+    default: return std::unexpected(Errno{ESOCKTNOSUPPORT});
+  }
+}
+
 }  // namespace
 
 ErrnoOr<Ref<Endpoint>> create_endpoint(Network& network, int domain, int type, int protocol,
-                                       Requester&) {
+                                       Requester& requester) {
   constexpr int kTypes = 11;  // SOCK_MAX
   if (domain < 0 || domain >= AF_MAX) return std::unexpected(Errno{EAFNOSUPPORT});
   if (type < 0 || type >= kTypes) return std::unexpected(Errno{EINVAL});
   switch (domain) {
     case AF_UNIX: return create_unix(network, type, protocol);
+    case AF_INET:
+    case AF_INET6: return create_inet(network, domain, type, protocol, requester);
     default: return std::unexpected(Errno{EAFNOSUPPORT});
   }
 }

@@ -57,6 +57,7 @@ ErrnoOr<Received> UnixEndpoint::receive_datagram(ReceiveRequest& request) {
     Locked lock(mutex());
     if (state_ != State::kConnected) return std::unexpected(Errno{ENOTCONN});
   }
+  if (int error = take_error()) return std::unexpected(Errno{error});
   bool peek = (request.flags & MSG_PEEK) != 0;
   Received received;
   Locked reading(read_mutex_);

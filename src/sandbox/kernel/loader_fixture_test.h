@@ -43,8 +43,8 @@ class ProgramFile final : public vfs::File {
     if (got < 0) return std::unexpected(Errno{errno});
     return to.put(std::span(bytes).first(static_cast<std::size_t>(got)));
   }
-  ErrnoOr<vfs::MapSource> map_source(std::uint64_t, std::uint64_t, int, bool) override {
-    return vfs::MapSource{.fd = fd_};
+  ErrnoOr<vfs::MapSource> map_source(std::uint64_t offset, std::uint64_t, int, bool) override {
+    return vfs::MapSource{.fd = fd_, .offset = offset};
   }
 
  private:

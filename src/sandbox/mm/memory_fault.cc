@@ -94,8 +94,7 @@ bool MemoryMap::show_more(platform::Thread* via, std::uint64_t address) {
     if (address < mapping->backed_end) return true;
     before = *mapping;
   }
-  ErrnoOr<vfs::MapSource> source =
-      before.file->map_source(before.offset, before.length(), before.protection, before.shared);
+  ErrnoOr<Source> source = source_of(before, before.offset, before.length());
   if (!source) return false;
   std::uint64_t reached = before.begin + backed_length(before, before.length(), *source);
   if (reached <= address) return false;

@@ -6,21 +6,25 @@
 
 namespace caisson::sandbox::mm {
 
-std::uint64_t backed_length(const Mapping& mapping, std::uint64_t length,
-                            const vfs::MapSource& source) {
-  if (source.valid_length == ~std::uint64_t{0}) return length;
-  if (source.valid_length <= mapping.offset) return 0;
-  return std::min(page_up(source.valid_length - mapping.offset), length);
+ErrnoOr<Source> source_of(const Mapping& mapping, std::uint64_t offset, std::uint64_t length) {
+  vfs::MapSource told =
+      TRY(mapping.file->map_source(offset, length, mapping.protection, mapping.shared));
+  Source source{told.fd, told.offset - offset};
+  if (told.valid_length < ~std::uint64_t{0} - offset) source.end = offset + told.valid_length;
+  return source;
+}
+
+std::uint64_t backed_length(const Mapping& mapping, std::uint64_t length, const Source& source) {
+  if (source.end == ~std::uint64_t{0}) return length;
+  if (source.end <= mapping.offset) return 0;
+  return std::min(page_up(source.end - mapping.offset), length);
 }
 
 // The file may have shrunk between the question where it ends and the mapping.
-void MemoryMap::settle(platform::Thread* via, const Mapping& mapping,
-                       const vfs::MapSource& source) {
-  if (source.valid_length == ~std::uint64_t{0}) return;
-  ErrnoOr<vfs::MapSource> now = mapping.file->map_source(mapping.offset, mapping.length(),
-                                                         mapping.protection, mapping.shared);
-  if (now && now->valid_length < source.valid_length)
-    cut_off(via, *mapping.file, now->valid_length);
+void MemoryMap::settle(platform::Thread* via, const Mapping& mapping, const Source& source) {
+  if (source.end == ~std::uint64_t{0}) return;
+  ErrnoOr<Source> now = source_of(mapping, mapping.offset, mapping.length());
+  if (now && now->end < source.end) cut_off(via, *mapping.file, now->end);
 }
 
 void MemoryMap::cut_off(platform::Thread* via, const vfs::File& file, std::uint64_t size) {
@@ -32,8 +36,7 @@ void MemoryMap::cut_off(platform::Thread* via, const vfs::File& file, std::uint6
 }
 
 void MemoryMap::cut_off_mapping(platform::Thread* via, const Mapping& mapping, std::uint64_t size) {
-  std::uint64_t kept =
-      mapping.begin + backed_length(mapping, mapping.length(), {.valid_length = size});
+  std::uint64_t kept = mapping.begin + backed_length(mapping, mapping.length(), {.end = size});
   if (kept >= mapping.backed_end) return;
   // When the host refuses, the pages stay, as they do for a mapping that is still being made.
   if (!space_->unmap(via, kept, mapping.backed_end - kept)) return;

@@ -26,10 +26,12 @@ class TestFile final : public vfs::File {
     std::uint64_t host_size = host_knows_end ? size : base + 64 * kPageSize;
     MUST(sys::ftruncate(memory, static_cast<std::int64_t>(host_size)));
   }
-  ErrnoOr<vfs::MapSource> map_source(std::uint64_t, std::uint64_t, int, bool) override {
+  ErrnoOr<vfs::MapSource> map_source(std::uint64_t offset, std::uint64_t, int, bool) override {
     ++asked;
     if (error != 0) return std::unexpected(Errno{error});
-    return vfs::MapSource{memory.number(), base, valid_length};
+    std::uint64_t left = valid_length;
+    if (left != ~std::uint64_t{0}) left -= std::min(offset, left);
+    return vfs::MapSource{memory.number(), base + offset, left};
   }
   ErrnoOr<vfs::Attributes> attributes() override {
     vfs::Attributes attributes;

@@ -48,7 +48,7 @@ std::vector<MemoryMap::Stretch> MemoryMap::backed_stretches(std::uint64_t begin,
 }
 
 ErrnoOr<> MemoryMap::order_map(platform::Thread* via, const Mapping& mapping, std::uint64_t begin,
-                               std::uint64_t end, const vfs::MapSource& source) {
+                               std::uint64_t end, const Source& source) {
   if (begin >= end) return {};
   platform::MapRequest request;
   request.address = begin;
@@ -57,7 +57,7 @@ ErrnoOr<> MemoryMap::order_map(platform::Thread* via, const Mapping& mapping, st
   request.shared = mapping.shared;
   request.no_reserve = mapping.no_reserve;
   request.fd = source.fd;
-  if (source.fd >= 0) request.offset = source.offset + mapping.offset + (begin - mapping.begin);
+  if (source.fd >= 0) request.offset = source.shift + mapping.offset + (begin - mapping.begin);
   return space_->map(via, request);
 }
 
@@ -89,7 +89,7 @@ ErrnoOr<> MemoryMap::unmap(platform::Thread* via, std::uint64_t address, std::ui
 
 // Takes over what stood at the mapping's place. When the host refuses, the old is there still, or
 // nothing is.
-ErrnoOr<> MemoryMap::place(platform::Thread* via, Mapping mapping, const vfs::MapSource& source) {
+ErrnoOr<> MemoryMap::place(platform::Thread* via, Mapping mapping, const Source& source) {
   if (mapping.backed_end < mapping.end) TRY(unmap_range(via, mapping.backed_end, mapping.end));
   TRY(order_map(via, mapping, mapping.begin, mapping.backed_end, source));
   tree_.erase(mapping.begin, mapping.end);

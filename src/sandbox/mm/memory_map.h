@@ -53,9 +53,16 @@ struct MemoryUsage {  // bytes
                 resident_file = 0, peak_total = 0;
 };
 
-// How much of the mapping's first `length` bytes a file reaches into, in whole pages.
-std::uint64_t backed_length(const Mapping& mapping, std::uint64_t length,
-                            const vfs::MapSource& source);
+// A file as the host can map it, counted from the file's own begin.
+struct Source {
+  int fd = -1;
+  std::uint64_t shift = 0;                // from offsets of the file to those of `fd`
+  std::uint64_t end = ~std::uint64_t{0};  // of the file; ~0: the host knows it
+};
+// Asks the mapping's file about `length` bytes from `offset` on.
+ErrnoOr<Source> source_of(const Mapping& mapping, std::uint64_t offset, std::uint64_t length);
+// How much of the mapping's first `length` bytes the file reaches into, in whole pages.
+std::uint64_t backed_length(const Mapping& mapping, std::uint64_t length, const Source& source);
 
 // The functions that take `via` are called by the owner of that thread, which stands still; null:
 // by anyone. What they answer is what the system call of that name does, errno by errno.
@@ -139,7 +146,7 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   // What a call maps, before it has a place.
   struct Draft {
     Mapping mapping;
-    vfs::MapSource source;
+    Source source;
   };
 
   struct RemapCall {  // lengths in whole pages
@@ -157,7 +164,7 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   void populate(platform::Thread* via, const Mapping& mapping);
   bool show_more(platform::Thread* via, std::uint64_t address);
   bool make_present(std::uint64_t address);
-  void settle(platform::Thread* via, const Mapping& mapping, const vfs::MapSource& source);
+  void settle(platform::Thread* via, const Mapping& mapping, const Source& source);
   void cut_off(platform::Thread* via, const vfs::File& file, std::uint64_t size);
   std::size_t within_limit(std::uint64_t address, std::size_t length) const;
   std::size_t readable_length(std::uint64_t address, std::size_t length) const;
@@ -172,9 +179,9 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   std::vector<Stretch> backed_stretches(std::uint64_t begin, std::uint64_t end) const;
   // Shows [begin, end) of the mapping on the host.
   ErrnoOr<> order_map(platform::Thread* via, const Mapping& mapping, std::uint64_t begin,
-                      std::uint64_t end, const vfs::MapSource& source);
+                      std::uint64_t end, const Source& source);
   ErrnoOr<> unmap_range(platform::Thread* via, std::uint64_t begin, std::uint64_t end);
-  ErrnoOr<> place(platform::Thread* via, Mapping mapping, const vfs::MapSource& source);
+  ErrnoOr<> place(platform::Thread* via, Mapping mapping, const Source& source);
   ErrnoOr<std::uint64_t> choose_address(const MapCall& call, std::uint64_t length);
   ErrnoOr<std::uint64_t> find_room(std::uint64_t length, std::uint64_t alignment);
   ErrnoOr<> check_lock(bool asked, std::uint64_t length, const MemoryLimits& limits) const;
@@ -189,14 +196,12 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   ErrnoOr<> check_remap(const RemapCall& call) const;
   ErrnoOr<> check_remapped(const RemapCall& call, const Mapping& mapping,
                            const MemoryLimits& limits) const;
-  static ErrnoOr<vfs::MapSource> source_of(const Mapping& mapping, std::uint64_t address,
-                                           std::uint64_t length);
   ErrnoOr<std::uint64_t> remap_checked(platform::Thread* via, const RemapCall& call,
-                                       const Mapping& mapping, const vfs::MapSource& source);
+                                       const Mapping& mapping, const Source& source);
   ErrnoOr<std::uint64_t> move_to(platform::Thread* via, const RemapCall& call,
-                                 const Mapping& mapping, const vfs::MapSource& source);
+                                 const Mapping& mapping, const Source& source);
   ErrnoOr<std::uint64_t> move_pages(platform::Thread* via, const RemapCall& call, Mapping moved,
-                                    std::uint64_t kept_length, const vfs::MapSource& source);
+                                    std::uint64_t kept_length, const Source& source);
   void unmap_moved(std::uint64_t begin, std::uint64_t end);
   ErrnoOr<> order_move(platform::Thread* via, std::uint64_t from, std::uint64_t length,
                        std::uint64_t to, bool keeps);

@@ -98,8 +98,7 @@ ErrnoOr<MemoryMap::Draft> MemoryMap::draft(const MapCall& call, std::uint64_t le
     TRY(check_file(call, mapping));
     mapping.file = call.file;
     mapping.offset = call.offset;
-    draft.source =
-        TRY(call.file->map_source(call.offset, length, mapping.protection, mapping.shared));
+    draft.source = TRY(source_of(mapping, call.offset, length));
     if (mapping.grows_down) return std::unexpected(Errno{EINVAL});
   } else {
     TRY(check_anonymous(call, mapping));
@@ -107,7 +106,7 @@ ErrnoOr<MemoryMap::Draft> MemoryMap::draft(const MapCall& call, std::uint64_t le
   if (mapping.shared && draft.source.fd < 0) {
     mapping.file = TRY(SharedMemory::create(length));
     mapping.offset = 0;
-    draft.source = TRY(mapping.file->map_source(0, length, mapping.protection, true));
+    draft.source = TRY(source_of(mapping, 0, length));
   }
   mapping.backed_end = backed_length(mapping, length, draft.source);
   return draft;

@@ -60,7 +60,7 @@ ErrnoOr<std::uint64_t> MemoryMap::remap(platform::Thread* via, std::uint64_t add
                                         const MemoryLimits& limits) {
   RemapCall call{address, page_up(old_length), page_up(new_length), flags, new_address};
   TRY(check_remap(call));
-  vfs::MapSource source;
+  Source source;
   Mapping seen;
   if (call.new_length > call.old_length) {  // the file is asked without the lock
     const Mapping* mapping;
@@ -68,7 +68,8 @@ ErrnoOr<std::uint64_t> MemoryMap::remap(platform::Thread* via, std::uint64_t add
     mapping = tree_.find(address);
     if (mapping != nullptr) seen = *mapping;
     lock.unlock();
-    if (seen.file) source = TRY(source_of(seen, call.address, call.new_length));
+    if (seen.file)
+      source = TRY(source_of(seen, seen.offset + (address - seen.begin), call.new_length));
   }
   Locked lock(mutex_);
   limits_ = limits;
@@ -90,16 +91,9 @@ ErrnoOr<std::uint64_t> MemoryMap::remap(platform::Thread* via, std::uint64_t add
   return result;
 }
 
-ErrnoOr<vfs::MapSource> MemoryMap::source_of(const Mapping& mapping, std::uint64_t address,
-                                             std::uint64_t length) {
-  return mapping.file->map_source(mapping.offset + (address - mapping.begin), length,
-                                  mapping.protection, mapping.shared);
-}
-
 // `mapping` begins at the address of the call.
 ErrnoOr<std::uint64_t> MemoryMap::remap_checked(platform::Thread* via, const RemapCall& call,
-                                                const Mapping& mapping,
-                                                const vfs::MapSource& source) {
+                                                const Mapping& mapping, const Source& source) {
   bool moves = (call.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0;
   if (moves) return move_to(via, call, mapping, source);
   if (call.new_length <= call.old_length) {
@@ -126,7 +120,7 @@ ErrnoOr<std::uint64_t> MemoryMap::remap_checked(platform::Thread* via, const Rem
 }
 
 ErrnoOr<std::uint64_t> MemoryMap::move_to(platform::Thread* via, const RemapCall& call,
-                                          const Mapping& mapping, const vfs::MapSource& source) {
+                                          const Mapping& mapping, const Source& source) {
   if (tree_.size() + 2 >= kMostMappings - 3) return std::unexpected(Errno{ENOMEM});
   std::uint64_t to = call.new_address;
   if ((call.flags & MREMAP_FIXED) != 0) {
@@ -155,7 +149,7 @@ ErrnoOr<std::uint64_t> MemoryMap::move_to(platform::Thread* via, const RemapCall
 // The new part comes first: when the host has no room for it, nothing has moved yet.
 ErrnoOr<std::uint64_t> MemoryMap::move_pages(platform::Thread* via, const RemapCall& call,
                                              Mapping moved, std::uint64_t kept_length,
-                                             const vfs::MapSource& source) {
+                                             const Source& source) {
   std::uint64_t to = moved.begin, backed = moved.backed_end - to;
   if (moved.length() > kept_length) {
     std::uint64_t reached = to + backed_length(moved, moved.length(), source);

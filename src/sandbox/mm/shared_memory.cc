@@ -42,8 +42,8 @@ ErrnoOr<vfs::Attributes> SharedMemory::attributes() {
   return attributes;
 }
 
-ErrnoOr<vfs::MapSource> SharedMemory::map_source(std::uint64_t, std::uint64_t, int, bool) {
-  return vfs::MapSource{.fd = memory_.number()};
+ErrnoOr<vfs::MapSource> SharedMemory::map_source(std::uint64_t offset, std::uint64_t, int, bool) {
+  return vfs::MapSource{.fd = memory_.number(), .offset = offset};
 }
 
 std::string SharedMemory::link_text(const vfs::Path&) { return "/dev/zero (deleted)"; }

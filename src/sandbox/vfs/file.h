@@ -29,12 +29,13 @@ class DirectorySink {
                      std::uint64_t next) = 0;
 };
 
-// What mmap(2) of a file shows, as the host can map it.
+// What mmap(2) of a file shows, as the host can map it. The bytes that follow the asked offset stand
+// one after the other in `fd`.
 struct MapSource {
-  int fd = -1;               // stays open as long as the File
-  std::uint64_t offset = 0;  // where the byte at the asked offset stands in `fd`
-  // How many bytes from there on are the file's, where the host does not know it: pages behind them
-  // raise SIGBUS. ~0: the host does.
+  int fd = -1;               // stays open as long as the File; -1: memory of its own (/dev/zero)
+  std::uint64_t offset = 0;  // where the asked offset stands in `fd`
+  // How many bytes there are from the asked offset on, where the host does not know the file's end:
+  // pages behind it raise SIGBUS. ~0: the host does.
   std::uint64_t valid_length = ~std::uint64_t{0};
 };
 
@@ -105,7 +106,8 @@ class File : public RefCounted {
   virtual ErrnoOr<std::int64_t> control(Caller& caller, int command, std::uint64_t argument);
   virtual ErrnoOr<> sync(bool data_only);
   virtual ErrnoOr<> allocate(int mode, std::uint64_t offset, std::uint64_t length);
-  // For `length` bytes from `offset`; ENODEV by default.
+  // For `length` bytes from `offset`; ENODEV by default. Asked again when a page behind the end is
+  // touched, be it by a copy that the file itself makes: it takes no lock that is held then.
   virtual ErrnoOr<MapSource> map_source(std::uint64_t offset, std::uint64_t length, int protection,
                                         bool shared);
   // --- watchers: the list is changed by who holds a reference and this lock. Nothing that a file's

@@ -10,9 +10,7 @@
 #include <cerrno>
 #include <span>
 
-#include "base/fd.h"
 #include "sys/call.h"
-#include "sys/file.h"
 
 namespace caisson::sandbox::fs {
 namespace {
@@ -54,22 +52,9 @@ class ZeroFile : public MemoryDevice {
   ErrnoOr<std::size_t> read(vfs::IoBuffer& to, vfs::Caller&) override {
     return to.put_zeroes(to.remaining());
   }
-  // Empty memory, as large as what was mapped of it.
-  ErrnoOr<vfs::MapSource> map_source(std::uint64_t offset, std::uint64_t length, int,
-                                     bool) override {
-    Locked lock(position_mutex_);
-    if (!memory_) memory_ = TRY(sys::memfd_create("zero"));
-    std::uint64_t end = 0;
-    if (__builtin_add_overflow(offset, length, &end) || end > INT64_MAX)
-      return std::unexpected(Errno{EOVERFLOW});
-    if (end > size_) TRY(sys::ftruncate(memory_, static_cast<std::int64_t>(end)));
-    size_ = std::max(size_, end);
-    return vfs::MapSource{.fd = memory_.number(), .offset = offset};
+  ErrnoOr<vfs::MapSource> map_source(std::uint64_t, std::uint64_t, int, bool) override {
+    return vfs::MapSource{};
   }
-
- private:
-  Fd memory_;
-  std::uint64_t size_ = 0;
 };
 
 class FullFile final : public ZeroFile {

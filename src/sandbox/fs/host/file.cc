@@ -142,10 +142,10 @@ ErrnoOr<> HostFile::allocate(int mode, std::uint64_t offset, std::uint64_t lengt
   return done;
 }
 
-ErrnoOr<vfs::MapSource> HostFile::map_source(std::uint64_t /*offset*/, std::uint64_t /*length*/,
+ErrnoOr<vfs::MapSource> HostFile::map_source(std::uint64_t offset, std::uint64_t /*length*/,
                                              int protection, bool shared) {
   if (shared && (protection & PROT_WRITE) != 0) host_inode().mapped_for_writing();
-  return vfs::MapSource{fd().number(), 0, ~std::uint64_t{0}};
+  return vfs::MapSource{fd().number(), offset, ~std::uint64_t{0}};
 }
 
 }  // namespace caisson::sandbox::fs

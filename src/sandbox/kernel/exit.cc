@@ -144,6 +144,8 @@ void Kernel::end_group(ThreadGroup& group, Garbage& garbage) {
   bool unwanted = tell_parent_of_end(group);
   group.exited.notify(POLLIN);
   if (unwanted) reap(group, garbage);
+  for (PidNamespace* at = group.pid_namespace.get(); at != nullptr; at = at->parent.get())
+    if (at->ending) at->reaped.notify(POLLIN);
 }
 
 ThreadGroup* Kernel::find_reaper(ThreadGroup& group) {

@@ -29,8 +29,8 @@ class DirectorySink {
                      std::uint64_t next) = 0;
 };
 
-// What mmap(2) of a file shows, as the host can map it. The bytes that follow the asked offset stand
-// one after the other in `fd`.
+// What mmap(2) of a file shows, as the host can map it. The bytes that follow the asked offset
+// stand one after the other in `fd`.
 struct MapSource {
   int fd = -1;               // stays open as long as the File; -1: memory of its own (/dev/zero)
   std::uint64_t offset = 0;  // where the asked offset stands in `fd`

@@ -93,6 +93,7 @@ Result<Plan> compile(const spec::ContainerSpec& spec, const HostFacts& host,
   }
   plan.hooks = spec.hooks;
   plan.annotations = spec.annotations;
+  TRY(plan_sandbox(in, plan));
   return plan;
 }
 

@@ -114,7 +114,9 @@ struct CreateRequest {
   Stdio stdio;
   // Connected unix socket that receives the pty master (SCM_RIGHTS, payload "/dev/ptmx"); -1: none.
   int console_socket = -1;
-  int preserve_fds = 0;  // descriptors 3..2+n stay open in the container
+  int preserve_fds = 0;       // descriptors 3..2+n stay open in the container
+  std::vector<int> keep_fds;  // and these, by the numbers that they have here
+  int program_fd = -1;        // the program by descriptor; args[0] is only its name then
   Strings extra_env;
   bool end_with_caller = false;  // the death of this process kills init, for as long as it runs
   bool want_layers = false;  // return the changes' tmpfs of a machine view in CreateResult::layers
@@ -147,6 +149,8 @@ struct ExecRequest {
   const ProcessPlan* process = nullptr;
   bool tight_memory = false;            // see CgroupPlan
   const ProcessHandle* init = nullptr;  // the container's init
+  // Absolute path of the socket of a sandbox's kernel; empty: the wall is the host's kernel.
+  std::string control_socket;
   CgroupLocations cgroups;
   Strings resctrl_groups;  // see CreateResult
   Stdio stdio;

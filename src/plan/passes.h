@@ -72,6 +72,10 @@ Result<> add_devices(const Input& in, const NamespacePlan& namespaces,
 // Rules for the device controller: deny all, the spec's rules, what every container may use.
 std::vector<CgroupDevice> device_rules(const spec::Resources& resources);
 
+// sandbox.cc: when the description asks for that wall, plan.sandbox and what its mounts need
+// beside those of the description. After all other passes.
+Result<> plan_sandbox(const Input& in, Plan& plan);
+
 // cgroup.cc
 Result<CgroupPlan> plan_cgroup(const Input& in, const NamespacePlan& namespaces);
 // The writes of the spec's resources to cgroups that are there and in use. `memory_limit` is their

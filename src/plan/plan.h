@@ -318,9 +318,28 @@ struct ResctrlPlan {
   std::string monitoring_group;  // in the class' mon_groups; empty: none
 };
 
+// The wall is a kernel of our own (src/sandbox): what is decided for it beside the rest of the
+// plan, of which the host's kernel then carries out only the jail (plan/sandbox.h).
+enum class FileAccess {
+  kExclusive,  // nobody else changes it meanwhile: names and attributes are cached
+  kShared,     // asked for again
+};
+
+struct SandboxPlan {
+  std::string platform;  // "ptrace", "systrap"; empty: what works best here
+  bool host_network = false;
+  FileAccess root_access = FileAccess::kExclusive;
+  FileAccess mount_access = FileAccess::kShared;
+  bool overlay_root = false;       // what is written to "/" stays in the sandbox
+  std::string overlay_directory;   // ... in a file in this directory of the host; empty: in memory
+  std::uint64_t overlay_size = 0;  // bytes; 0: no limit of its own
+  std::string strace;              // host path that takes the log of system calls; empty: none
+};
+
 struct Plan {
   std::string id;
   std::string bundle;
+  std::optional<SandboxPlan> sandbox;  // absent: the wall is the host's kernel
   NamespacePlan namespaces;
   MountPlan mounts;
   CgroupPlan cgroup;

@@ -18,6 +18,7 @@
 #include "plan/host_mounts.h"
 #include "plan/passes.h"
 #include "plan/paths.h"
+#include "plan/sandbox.h"
 
 namespace caisson::plan {
 namespace {
@@ -46,7 +47,9 @@ class View {
       std::string parent = clean_path(std::string_view(path).substr(0, path.rfind('/')));
       entries_[std::move(parent)].push_back(&entry);
     }
-    pieces_ = !in.host.privileged || in_any_user_namespace(in, namespaces);
+    // The sandbox's overlays are its own: no namespace of the host stands in their way.
+    pieces_ = !wants_sandbox(in.spec) &&
+              (!in.host.privileged || in_any_user_namespace(in, namespaces));
   }
 
   Result<> build();

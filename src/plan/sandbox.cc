@@ -1,0 +1,200 @@
+#include "plan/sandbox.h"
+
+#include <linux/capability.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "plan/passes.h"
+#include "plan/paths.h"
+
+namespace caisson::plan {
+namespace {
+
+std::string_view annotation(const spec::ContainerSpec& spec, std::string_view name) {
+  auto found = spec.annotations.find(std::string(name));
+  return found == spec.annotations.end() ? std::string_view() : std::string_view(found->second);
+}
+
+std::unexpected<Error> bad_value(std::string_view name, std::string_view value,
+                                 std::string_view known) {
+  return std::unexpected(invalid(cat(quoted(value), " is not a value of it"))
+                             .where("annotations.", name)
+                             .cure("Use ", known, "."));
+}
+
+Result<FileAccess> file_access(const spec::ContainerSpec& spec, std::string_view name,
+                               FileAccess otherwise) {
+  auto value = annotation(spec, name);
+  if (value.empty()) return otherwise;
+  if (value == "exclusive") return FileAccess::kExclusive;
+  if (value == "shared") return FileAccess::kShared;
+  return bad_value(name, value, "exclusive or shared");
+}
+
+Result<> read_overlay(const spec::ContainerSpec& spec, SandboxPlan& out) {
+  auto value = annotation(spec, kOverlayAnnotation);
+  out.overlay_root = spec.root_source == spec::RootSource::kMachineView;
+  if (value.empty()) return {};
+  constexpr std::string_view kKnown = "none, memory or the path of a directory, and size=BYTES";
+  for (bool first = true; auto part : split(value, ',')) {
+    if (part.starts_with("size=")) {
+      auto size = parse_number<std::uint64_t>(part.substr(5));
+      if (!size) return bad_value(kOverlayAnnotation, value, kKnown);
+      out.overlay_size = *size;
+    } else if (first && part == "none") {
+      if (out.overlay_root) {
+        return std::unexpected(invalid("a view of this machine cannot be written through")
+                                   .where("annotations.", kOverlayAnnotation)
+                                   .cure("Leave it out, or name a root file system."));
+      }
+    } else if (first && part == "memory") {
+      out.overlay_root = true;
+    } else if (first && part.starts_with('/')) {
+      out.overlay_root = true;
+      out.overlay_directory = clean_path(part);
+    } else {
+      return bad_value(kOverlayAnnotation, value, kKnown);
+    }
+    first = false;
+  }
+  return {};
+}
+
+// The same file system twice on one place hides the first, which nobody can have wanted.
+bool has_target(const MountPlan& mounts, std::string_view target) {
+  return std::ranges::any_of(mounts.steps, [&](const MountStep& step) {
+    bool attaches = step.op == MountOp::kNewFilesystem || step.op == MountOp::kBind ||
+                    step.op == MountOp::kCopyUp;
+    return attaches && step.target == target;
+  });
+}
+
+MountStep new_filesystem(std::string_view type, std::string_view target) {
+  MountStep step;
+  step.op = MountOp::kNewFilesystem;
+  step.type = type;
+  step.source = type;
+  step.target = target;
+  step.origin = "default";
+  return step;
+}
+
+// Programs cannot do without these: they come first, so that mounts of the description may lie in
+// them.
+void add_mandatory(MountPlan& mounts) {
+  std::vector<MountStep> first;
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kMandatory = {
+      {{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/dev"}, {"devpts", "/dev/pts"}}};
+  for (auto [type, target] : kMandatory) {
+    if (has_target(mounts, target)) continue;
+    first.push_back(new_filesystem(type, target));
+    if (type == "tmpfs") first.back().options.push_back({"mode", "755"});
+  }
+  mounts.steps.insert(mounts.steps.begin(), first.begin(), first.end());
+  if (has_target(mounts, "/tmp") || mounts.root.machine_view) return;
+  // The last before the masks: only where the image has none, or an empty one.
+  MountStep tmp = new_filesystem("tmpfs", "/tmp");
+  tmp.options.push_back({"mode", "1777"});
+  tmp.origin = "default /tmp";
+  auto final_step = std::ranges::find(mounts.steps, Phase::kFinal, &MountStep::phase);
+  mounts.steps.insert(final_step, std::move(tmp));
+}
+
+Result<> check_propagation(const MountPlan& mounts) {
+  constexpr std::uint64_t kShared = 1UL << 20;  // MS_SHARED
+  auto refuse = [](std::string_view where) {
+    return std::unexpected(invalid("nothing is shared with mounts outside of a sandbox")
+                               .where(where)
+                               .cure("Use private or slave propagation."));
+  };
+  if ((mounts.root.propagation & kShared) != 0) return refuse("linux.rootfsPropagation");
+  for (const auto& step : mounts.steps) {
+    if ((step.propagation & kShared) != 0) return refuse(step.origin);
+  }
+  return {};
+}
+
+// Types that this kernel has no file system for are left out, as their absence rarely matters.
+void drop_unknown_types(const Input& in, MountPlan& mounts) {
+  constexpr auto kKnown = std::to_array<std::string_view>(
+      {"proc", "sysfs", "tmpfs", "ramfs", "devpts", "devtmpfs", "mqueue", "none"});
+  std::erase_if(mounts.steps, [&](const MountStep& step) {
+    if (step.op != MountOp::kNewFilesystem || std::ranges::find(kKnown, step.type) != kKnown.end())
+      return false;
+    in.notices.push_back(cat(step.origin, ": the sandbox has no file system of type ", step.type,
+                             "; ", step.target, " is left out"));
+    return true;
+  });
+}
+
+std::uint64_t bit(int capability) { return std::uint64_t{1} << capability; }
+
+}  // namespace
+
+bool wants_sandbox(const spec::ContainerSpec& spec) {
+  return annotation(spec, kWallAnnotation) == "sandbox";
+}
+
+std::string sandbox_socket_name(std::string_view id) { return cat(id, ",sandbox"); }
+
+Result<> plan_sandbox(const Input& in, Plan& plan) {
+  auto wall = annotation(in.spec, kWallAnnotation);
+  if (wall.empty() || wall == "namespaces") return {};
+  if (wall != "sandbox") return bad_value(kWallAnnotation, wall, "namespaces or sandbox");
+  SandboxPlan sandbox;
+  sandbox.platform = annotation(in.spec, kPlatformAnnotation);
+  if (!sandbox.platform.empty() && sandbox.platform != "ptrace" && sandbox.platform != "systrap")
+    return bad_value(kPlatformAnnotation, sandbox.platform, "systrap or ptrace");
+  sandbox.host_network =
+      plan.namespaces.of(NamespaceKind::kNetwork).action == NamespaceAction::kKeep;
+  sandbox.root_access = TRY(file_access(in.spec, kFileAccessAnnotation, FileAccess::kExclusive));
+  sandbox.mount_access = TRY(file_access(in.spec, kMountAccessAnnotation, FileAccess::kShared));
+  sandbox.strace = annotation(in.spec, kStraceAnnotation);
+  TRY(read_overlay(in.spec, sandbox));
+  TRY(check_propagation(plan.mounts));
+  drop_unknown_types(in, plan.mounts);
+  add_mandatory(plan.mounts);
+  plan.sandbox = std::move(sandbox);
+  return {};
+}
+
+Plan jail_of(const Plan& plan) {
+  Plan jail;
+  jail.id = plan.id;
+  jail.namespaces = plan.namespaces;
+  for (auto kind :
+       {NamespaceKind::kPid, NamespaceKind::kMount, NamespaceKind::kIpc, NamespaceKind::kUts}) {
+    auto& step = jail.namespaces.steps[static_cast<std::size_t>(kind)];
+    step.action = NamespaceAction::kNew;
+    step.path.clear();
+  }
+  jail.namespaces.time_offsets.clear();
+  jail.mounts.root.machine_view = true;
+  jail.mounts.root.empty_tmpfs = true;
+  jail.mounts.root.readonly = true;
+  // Where the kernel process finds its own vDSO before it gives paths up.
+  MountStep proc = new_filesystem("proc", "/proc");
+  proc.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  proc.inside_directory_only = true;
+  jail.mounts.steps.push_back(std::move(proc));
+  jail.cgroup = plan.cgroup;
+  jail.resctrl = plan.resctrl;
+  jail.process.cwd = "/";
+  jail.process.no_new_privileges = true;
+  jail.process.oom_score_adj = plan.process.oom_score_adj;
+  jail.process.oom_score_adj_optional = plan.process.oom_score_adj_optional;
+  jail.process.scheduler = plan.process.scheduler;
+  jail.process.io_priority = plan.process.io_priority;
+  jail.process.set_groups = plan.process.set_groups;
+  auto& capabilities = jail.process.capabilities;
+  capabilities.apply = true;
+  std::uint64_t files = bit(CAP_CHOWN) | bit(CAP_DAC_OVERRIDE) | bit(CAP_DAC_READ_SEARCH) |
+                        bit(CAP_FOWNER) | bit(CAP_FSETID) | bit(CAP_MKNOD);
+  capabilities.bounding = capabilities.permitted = capabilities.effective = files;
+  return jail;
+}
+
+}  // namespace caisson::plan

@@ -1,0 +1,40 @@
+// The sandbox's part of planning. A container behind this wall has two plans: its own, which the
+// kernel in user space carries out (mounts, process), and that of its jail, which the host's kernel
+// carries out: where that user-space kernel runs itself, with nothing in reach.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "plan/plan.h"
+#include "spec/container_spec.h"
+
+namespace caisson::plan {
+
+// The annotations that choose the wall and what belongs to it. Values:
+//   org.caisson.wall          namespaces | sandbox
+//   org.caisson.platform      systrap | ptrace
+//   org.caisson.file-access   exclusive | shared: the root, see FileAccess
+//   org.caisson.file-access-mounts  the same for bind mounts
+//   org.caisson.overlay       none | memory | /DIRECTORY[,size=BYTES]: where writes to the root go
+//   org.caisson.strace        /FILE of the host that takes a log of the system calls
+inline constexpr std::string_view kWallAnnotation = "org.caisson.wall";
+inline constexpr std::string_view kPlatformAnnotation = "org.caisson.platform";
+inline constexpr std::string_view kFileAccessAnnotation = "org.caisson.file-access";
+inline constexpr std::string_view kMountAccessAnnotation = "org.caisson.file-access-mounts";
+inline constexpr std::string_view kOverlayAnnotation = "org.caisson.overlay";
+inline constexpr std::string_view kStraceAnnotation = "org.caisson.strace";
+
+// Whether a description asks for the sandbox.
+bool wants_sandbox(const spec::ContainerSpec& spec);
+
+// The plan of the jail around the kernel of `plan`'s sandbox: its own namespaces, the container's
+// cgroups and limits, an empty read-only root, no capabilities but those over files that the gofer
+// needs. `args` of the process are for the executor to fill.
+Plan jail_of(const Plan& plan);
+
+// Name of the control socket of a container's sandbox, in the state directory.
+std::string sandbox_socket_name(std::string_view id);
+
+}  // namespace caisson::plan

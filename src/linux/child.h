@@ -135,6 +135,8 @@ struct ChildContext {
   int console_socket = -1;
   int stdio[3] = {-1, -1, -1};
   int preserve_fds = 0;
+  std::vector<int> keep_fds;  // beyond those of preserve_fds
+  int program_fd = -1;        // see plan::CreateRequest
   bool want_layers = false;
   bool end_with_parent = false;      // not only while we build, but as long as the program runs
   int devices_task_fd = -1;          // v1 devices: joined last, see CgroupSet

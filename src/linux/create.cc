@@ -64,6 +64,8 @@ Result<> prepare_context(Start& start) {
   context.stdio[1] = start.request.stdio.out;
   context.stdio[2] = start.request.stdio.err;
   context.preserve_fds = start.request.preserve_fds;
+  context.keep_fds = start.request.keep_fds;
+  context.program_fd = start.request.program_fd;
   context.hook_out = start.request.hook_out;
   context.hook_err = start.request.hook_err;
   context.end_with_parent = start.request.end_with_caller;

@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 
+#include <charconv>
 #include <cstring>
 
 #include "linux/child.h"
@@ -290,6 +291,12 @@ ErrnoOr<> become_user(ChildContext& context) {
 ErrnoOr<> find_program(ChildContext& context) {
   const std::string& name = context.process->args[0];
   note(context, Operation::kNone, name);
+  if (context.program_fd >= 0) {
+    char* at = context.program;
+    *at++ = '#';
+    *std::to_chars(at, context.program + sizeof context.program - 1, context.program_fd).ptr = '\0';
+    return {};
+  }
   if (context.process->set_home) fill_home(context);
   if (name.find('/') == std::string::npos) return search_path(context, name);
   if (name.size() >= sizeof context.program) return std::unexpected(Errno{ENAMETOOLONG});
@@ -306,6 +313,9 @@ ErrnoOr<> start_launcher(ChildContext& context) {
                      context.hook_err}) {
     if (number >= 0) TRY(sys::set_cloexec(FdRef(number), false));
   }
+  // The program itself is closed by the launcher's execveat, for which it must be there.
+  for (int number : context.keep_fds) TRY(sys::set_cloexec(FdRef(number), false));
+  if (context.program_fd >= 0) TRY(sys::set_cloexec(FdRef(context.program_fd), false));
   return sys::call_void(SYS_execveat, context.launcher_fd, "", context.argv.data(),
                         context.envp.data(), AT_EMPTY_PATH);
 }

@@ -5,8 +5,10 @@
 // /proc/PID/exe names an anonymous file that nobody can change, and a container that waits for its
 // start costs a few pages instead of the whole runtime.
 //
-// Called as: argv[0] = number of the descriptor of the launch block, argv[1] = path of the program,
-// argv[2...] = the program's own argv. The environment is the program's.
+// Called as: argv[0] = number of the descriptor of the launch block, argv[1] = path of the program
+// or
+// "#" and the number of its descriptor, argv[2...] = the program's own argv. The environment is the
+// program's.
 //
 // Steps: read the block, make the process, wait for `start`, run startContainer hooks, set the LSM
 // label, restore the signal mask, load the seccomp filter, execve. A failure is reported as one
@@ -498,6 +500,13 @@ void run_hooks(const Launcher& launcher) {
   }
 }
 
+long execute(const Launcher& launcher) {
+  if (launcher.path[0] != '#') return raw(SYS_execve, launcher.path, launcher.argv, launcher.envp);
+  int program = parse_descriptor(launcher.path + 1);
+  raw(SYS_fcntl, program, F_SETFD, FD_CLOEXEC);
+  return raw(SYS_execveat, program, "", launcher.argv, launcher.envp, AT_EMPTY_PATH);
+}
+
 // --- why execve failed
 // -----------------------------------------------------------------------------
 
@@ -602,7 +611,7 @@ void keep_from_program(int fd) {
   restore_signal_mask(launcher);
   load_seccomp(launcher);
   if (has_listener(launcher)) run_hooks(launcher);
-  long error = raw(SYS_execve, launcher.path, launcher.argv, launcher.envp);
+  long error = execute(launcher);
   LaunchReport report;
   report.step = LaunchStep::kExec;
   report.error = static_cast<std::int32_t>(-error);

@@ -11,6 +11,7 @@
 #include "container/terminal.h"
 #include "container/user.h"
 #include "plan/compile.h"
+#include "plan/sandbox.h"
 #include "sys/file.h"
 #include "sys/process.h"
 #include "sys/socket.h"
@@ -72,7 +73,10 @@ Result<spec::Process> chosen_process(const Container& container, const spec::Con
   if (options.selinux_label) process.selinux_label = options.selinux_label;
   add_capabilities(options.capabilities, process);
   if (!options.user.empty()) {
-    std::string path = cat("/proc/", container.state.init.pid, "/root");
+    // What a sandbox's kernel shows as its root is no directory of a process of the host.
+    bool sandboxed = container.state.wall == "sandbox";
+    std::string path =
+        sandboxed ? container.state.rootfs : cat("/proc/", container.state.init.pid, "/root");
     Fd root = TRY_CTX(sys::openat(sys::kCwd, path.c_str(), O_PATH | O_DIRECTORY), "open ", path);
     TRY(choose_user_in(options.user, root, process.user));
   }
@@ -166,6 +170,9 @@ Result<> make_plan(Context& context, Container& container, const ExecOptions& op
   exec.request.may_enter_all = host.privileged && !host.in_user_namespace;
   exec.request.tight_memory = plan::has_tight_memory(spec);
   exec.request.cgroups = container.state.cgroups;
+  if (container.state.wall == "sandbox")
+    exec.request.control_socket =
+        cat(context.root, "/", plan::sandbox_socket_name(container.state.id));
   for (const auto& choice : options.cgroups) TRY(choose_cgroup(choice, exec.request.cgroups));
   exec.request.resctrl_groups = container.state.resctrl_groups;
   const auto& seccomp = exec.process.seccomp;

@@ -137,7 +137,7 @@ State first_state(const Start& start) {
   }
   state.labels = start.options.labels;
   state.owner = start.host.uid;
-  state.wall = start.options.wall;
+  state.wall = start.plan.sandbox ? "sandbox" : start.options.wall;
   state.command = start.plan.process.args;
   state.terminal = start.plan.process.terminal;
   state.remove_on_exit = start.remove_on_exit;
@@ -147,7 +147,7 @@ State first_state(const Start& start) {
     state.seccomp_agent = start.plan.process.seccomp.listener_path;
     state.seccomp_metadata = start.plan.process.seccomp.listener_metadata;
   }
-  if (on_machine_view(start)) {
+  if (on_machine_view(start) && !start.plan.sandbox) {
     for (const auto& step : start.plan.mounts.steps) {
       if (step.op != plan::MountOp::kOverlayView) continue;
       state.layers.push_back({step.layer, step.target, step.source});
@@ -337,7 +337,8 @@ Result<> execute(Start& start) {
   request.preserve_fds = start.options.preserve_fds;
   request.extra_env = start.options.extra_env;
   request.end_with_caller = start.end_with_caller;
-  request.want_layers = on_machine_view(start) && start.run && *start.run != RunMode::kDetached;
+  request.want_layers = on_machine_view(start) && !start.plan.sandbox && start.run &&
+                        *start.run != RunMode::kDetached;
   request.timeline = start.context.timeline;
   request.share_memory = start.context.share_memory;
   request.on_process = [&](const plan::ProcessHandle& process,

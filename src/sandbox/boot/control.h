@@ -1,0 +1,51 @@
+// Control: what the host's side asks a running sandbox's kernel for, over a seqpacket socket that
+// stands in the state directory. One request per message; descriptors come along.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace caisson::sandbox::boot {
+
+enum class Request : std::uint8_t {
+  kExec = 1,  // text: a ProcessPlan (plan/wire.h); descriptors: stdin, stdout, stderr
+  kSignal,    // value: signal, for the process of this connection's kExec
+  kResize,    // value: rows << 16 | columns, for its terminal
+  kShow,      // text: stacks, maps, fds, mounts, processes, syscalls; answered by text
+  kStop,      // all guest code stands still
+  kResume,
+};
+
+enum class Answer : std::uint8_t {
+  kStarted = 1,  // value: the process's id in the container
+  kExited,       // value: wait status as wait4(2) gives it
+  kText,         // part of an answer; an empty one ends it
+  kDone,
+  kFailed,  // value: errno; text: what failed
+};
+
+struct ControlMessage {
+  std::uint8_t kind = 0;  // a Request or an Answer
+  std::int64_t value = 0;
+  std::string text;
+  std::vector<Fd> descriptors;
+};
+
+inline constexpr std::size_t kControlLimit = 256 * 1024;
+
+std::string encode_control(std::uint8_t kind, std::int64_t value, std::string_view text);
+// EPROTO: not a message.
+ErrnoOr<ControlMessage> decode_control(std::string_view bytes);
+
+ErrnoOr<> send_control(FdRef socket, Request request, std::int64_t value, std::string_view text,
+                       const std::vector<int>& descriptors = {});
+ErrnoOr<> send_control(FdRef socket, Answer answer, std::int64_t value, std::string_view text = {});
+// ECONNRESET at the end of the connection.
+ErrnoOr<ControlMessage> receive_control(FdRef socket);
+
+}  // namespace caisson::sandbox::boot

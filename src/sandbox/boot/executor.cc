@@ -1,0 +1,183 @@
+#include "sandbox/boot/executor.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "plan/sandbox.h"
+#include "plan/wire.h"
+#include "sandbox/boot/control.h"
+#include "sandbox/boot/descriptors.h"
+#include "sandbox/boot/exec_proxy.h"
+#include "sandbox/boot/host_terminal.h"
+#include "sandbox/boot/kernel_arguments.h"
+#include "sys/file.h"
+#include "sys/socket.h"
+
+namespace caisson::sandbox::boot {
+namespace {
+
+// What is open for one start of a sandbox's kernel.
+struct Start {
+  plan::CreateRequest& request;
+  plan::Plan jail;
+  Fd program, plan_file, control, strace;
+  std::vector<Fd> places;
+  HostTerminal terminal;
+};
+
+Result<> write_plan(Start& start) {
+  start.plan_file = TRY_CTX(sys::memfd_create("caisson-plan"), "make the plan's memory file");
+  TRY_CTX(sys::write_all(start.plan_file, plan::encode(*start.request.plan)), "write the plan");
+  TRY_CTX(sys::call(SYS_lseek, start.plan_file.number(), 0, SEEK_SET), "rewind the plan");
+  return {};
+}
+
+Result<> open_places(Start& start) {
+  start.places = TRY(open_host_places(host_places(*start.request.plan)));
+  const std::string& strace = start.request.plan->sandbox->strace;
+  if (strace.empty()) return {};
+  start.strace = TRY_CTX(
+      sys::openat(sys::kCwd, strace.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600),
+      "open the log of system calls ", strace);
+  return {};
+}
+
+Result<> listen(Start& start) {
+  const auto& request = start.request;
+  std::string name = plan::sandbox_socket_name(request.plan->id);
+  TRY(request.undo->record({{plan::Undo::Kind::kUnlink, cat(request.scratch_dir, "/", name)}}));
+  Fd directory = TRY_CTX(sys::openat(sys::kCwd, request.scratch_dir.c_str(), O_PATH | O_DIRECTORY),
+                         "open the state directory ", request.scratch_dir);
+  start.control = TRY_CTX(sys::listen_unix(directory, name.c_str()), "make the control socket");
+  return {};
+}
+
+Result<> open_program(Start& start) {
+  start.program = TRY_CTX(sys::openat(sys::kCwd, "/proc/self/exe", O_RDONLY),
+                          "open our own program for the sandbox's kernel");
+  return {};
+}
+
+Result<> open_terminal(Start& start) {
+  const auto& process = start.request.plan->process;
+  if (!process.terminal) return {};
+  start.terminal = TRY(HostTerminal::open(process, FdRef(start.request.console_socket)));
+  return {};
+}
+
+int number_or_none(const Fd& fd) { return fd.valid() ? fd.number() : -1; }
+
+// The arguments of kernel_main(): descriptors by number.
+plan::Strings kernel_arguments(Start& start) {
+  KernelDescriptors numbers;
+  numbers.plan = start.plan_file.number();
+  numbers.control = start.control.number();
+  numbers.strace = number_or_none(start.strace);
+  for (const auto& place : start.places) numbers.places.push_back(number_or_none(place));
+  return to_arguments(numbers);
+}
+
+std::vector<int> kept(const Start& start) {
+  std::vector<int> numbers = {start.plan_file.number(), start.control.number()};
+  if (start.strace) numbers.push_back(start.strace.number());
+  for (const auto& place : start.places)
+    if (place) numbers.push_back(place.number());
+  return numbers;
+}
+
+Result<plan::CreateResult> create_sandbox(plan::Executor& host, plan::CreateRequest& request) {
+  Start start{request, plan::jail_of(*request.plan), {}, {}, {}, {}, {}, {}};
+  TRY(open_places(start));
+  TRY(write_plan(start));
+  TRY(open_program(start));
+  TRY(listen(start));
+  TRY(open_terminal(start));
+  start.jail.process.args = kernel_arguments(start);
+  plan::CreateRequest jailed = request;
+  jailed.plan = &start.jail;
+  jailed.program_fd = start.program.number();
+  jailed.keep_fds = kept(start);
+  jailed.preserve_fds = 0;
+  jailed.console_socket = -1;
+  jailed.want_layers = false;
+  if (start.terminal) {
+    int slave = start.terminal.slave().number();
+    jailed.stdio = {slave, slave, slave};
+  }
+  auto created = TRY(host.create(jailed));
+  TRY(start.terminal.hand_over());
+  return created;
+}
+
+class SandboxExecutor final : public plan::Executor {
+ public:
+  explicit SandboxExecutor(std::unique_ptr<plan::Executor> host) : host_(std::move(host)) {}
+
+  Result<plan::HostFacts> host_facts(bool for_view) override { return host_->host_facts(for_view); }
+  Result<plan::HostFacts> process_facts() override { return host_->process_facts(); }
+  void expect_new_network() override { host_->expect_new_network(); }
+
+  Result<plan::CreateResult> create(plan::CreateRequest& request) override {
+    if (!request.plan->sandbox) return host_->create(request);
+    return create_sandbox(*host_, request);
+  }
+  Result<> start(const plan::StartRequest& request) override { return host_->start(request); }
+  Result<plan::ProcessHandle> exec(plan::ExecRequest& request) override {
+    if (request.control_socket.empty()) return host_->exec(request);
+    return exec_in_sandbox(request);
+  }
+  Result<> change_mounts(const plan::MountChange& change) override {
+    return host_->change_mounts(change);
+  }
+  Result<> checkpoint(const plan::CheckpointRequest& request) override {
+    return host_->checkpoint(request);
+  }
+  Result<plan::CreateResult> restore(plan::RestoreRequest& request) override {
+    return host_->restore(request);
+  }
+  Result<std::vector<int>> processes(const plan::CgroupLocations& cgroups) override {
+    return host_->processes(cgroups);
+  }
+  Result<> kill_all(const plan::CgroupLocations& cgroups, int signal) override {
+    return host_->kill_all(cgroups, signal);
+  }
+  Result<> freeze(const plan::CgroupLocations& cgroups, int timeout_ms) override {
+    return host_->freeze(cgroups, timeout_ms);
+  }
+  Result<> thaw(const plan::CgroupLocations& cgroups, int timeout_ms) override {
+    return host_->thaw(cgroups, timeout_ms);
+  }
+  Result<bool> frozen(const plan::CgroupLocations& cgroups) override {
+    return host_->frozen(cgroups);
+  }
+  Result<plan::Stats> stats(const plan::CgroupLocations& cgroups) override {
+    return host_->stats(cgroups);
+  }
+  Result<plan::Usage> usage(const plan::CgroupLocations& cgroups) override {
+    return host_->usage(cgroups);
+  }
+  Result<std::unique_ptr<plan::MemoryWatch>> watch_memory(
+      const plan::CgroupLocations& cgroups) override {
+    return host_->watch_memory(cgroups);
+  }
+  Result<> update(const plan::CgroupUpdate& change,
+                  const std::function<Result<>()>& commit) override {
+    return host_->update(change, commit);
+  }
+  std::uint64_t oom_kills(const plan::CgroupLocations& cgroups) override {
+    return host_->oom_kills(cgroups);
+  }
+  Result<> undo(const plan::Undo& change) override { return host_->undo(change); }
+
+ private:
+  std::unique_ptr<plan::Executor> host_;
+};
+
+}  // namespace
+
+std::unique_ptr<plan::Executor> make_executor(std::unique_ptr<plan::Executor> host) {
+  return std::make_unique<SandboxExecutor>(std::move(host));
+}
+
+}  // namespace caisson::sandbox::boot

@@ -1,0 +1,88 @@
+#include "sandbox/boot/filesystems.h"
+
+#include <cerrno>
+
+#include "sandbox/fs/dev/memory_devices.h"
+#include "sandbox/fs/host/filesystem.h"
+#include "sandbox/fs/overlay/filesystem.h"
+#include "sandbox/fs/proc/proc.h"
+#include "sandbox/fs/tmpfs/tmp_filesystem.h"
+
+namespace caisson::sandbox::boot {
+namespace {
+
+// What only the host's kernel has a meaning for.
+bool is_for_the_host(const plan::KeyValue& option) {
+  return option.key == "context" || option.key == "huge" || option.key == "ro";
+}
+
+std::string option_text(const plan::MountStep& step) {
+  std::string text;
+  for (const auto& option : step.options) {
+    if (is_for_the_host(option)) continue;
+    append(text, text.empty() ? "" : ",", option.key, option.value.empty() ? "" : "=",
+           option.value);
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<Filesystems> Filesystems::create(kernel::Kernel& kernel, Ref<kernel::Container> container,
+                                        fs::MachineFacts facts) {
+  Filesystems filesystems(kernel, std::move(container));
+  filesystems.facts_ = std::move(facts);
+  filesystems.memory_ = TRY_CTX(fs::FileMemory::create(), "make the memory of files");
+  filesystems.special_ = make_ref<fs::SpecialFiles>();
+  fs::add_memory_devices(*filesystems.special_);
+  return filesystems;
+}
+
+Result<Ref<vfs::Filesystem>> Filesystems::make_tmpfs(const plan::MountStep& step,
+                                                     const vfs::Path& point) {
+  auto options = fs::TmpOptions::parse(step.type == "devpts" ? "" : option_text(step));
+  if (!options) {
+    return std::unexpected(Error(options.error())
+                               .doing("mount tmpfs on ", step.target)
+                               .step("mounts")
+                               .cure("its options are size, nr_inodes, mode, uid and gid"));
+  }
+  if (step.mode_of_target && point.inode() != nullptr) {
+    if (auto attributes = point.inode()->attributes()) options->mode = attributes->mode & 07777;
+  }
+  Ref<vfs::Filesystem> made = fs::TmpFilesystem::create(memory_, special_, *options);
+  return made;
+}
+
+Result<Ref<vfs::Filesystem>> Filesystems::make(const plan::MountStep& step,
+                                               const vfs::Path& point) {
+  if (step.type == "tmpfs" || step.type == "ramfs" || step.type == "devtmpfs" ||
+      step.type == "mqueue" || step.type == "sysfs" || step.type == "devpts")
+    return make_tmpfs(step, point);
+  if (step.type == "proc")
+    return Ref<vfs::Filesystem>(fs::ProcFilesystem::create(kernel_, container_->pids, facts_));
+  return std::unexpected(
+      Error(Errno{ENODEV}).doing("mount ", step.type, " on ", step.target).step("mounts"));
+}
+
+Result<Ref<vfs::Filesystem>> Filesystems::host(Fd place, bool exclusive,
+                                               const std::string& target) {
+  fs::HostOptions options;
+  options.exclusive = exclusive;
+  auto made = fs::HostFilesystem::create(std::move(place), std::move(options));
+  if (made) return Ref<vfs::Filesystem>(std::move(*made));
+  return std::unexpected(Error(made.error()).doing("mount on ", target).step("mounts"));
+}
+
+Result<Ref<vfs::Filesystem>> Filesystems::overlay(Ref<vfs::Filesystem> lower, std::uint64_t size) {
+  fs::TmpOptions upper;
+  if (size != 0) upper.size = size;
+  fs::OverlayOptions options;
+  options.special = special_;
+  auto made = fs::OverlayFilesystem::create(
+      std::move(lower), fs::TmpFilesystem::create(memory_, special_, upper), std::move(options));
+  if (made) return Ref<vfs::Filesystem>(std::move(*made));
+  return std::unexpected(Error(made.error()).doing("make the overlay").step("mounts"));
+}
+
+}  // namespace caisson::sandbox::boot

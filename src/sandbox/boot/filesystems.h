@@ -1,0 +1,43 @@
+// The file systems that a plan's steps ask for, made with what all of one sandbox share.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/fd.h"
+#include "base/ref.h"
+#include "base/result.h"
+#include "plan/plan.h"
+#include "sandbox/fs/proc/limits.h"
+#include "sandbox/fs/special.h"
+#include "sandbox/fs/tmpfs/file_memory.h"
+#include "sandbox/kernel/kernel.h"
+#include "sandbox/vfs/mount.h"
+
+namespace caisson::sandbox::boot {
+
+class Filesystems {
+ public:
+  static Result<Filesystems> create(kernel::Kernel& kernel, Ref<kernel::Container> container,
+                                    fs::MachineFacts facts);
+
+  // For kNewFilesystem and kCopyUp; `point`: where it will stand. ENODEV: no such type.
+  Result<Ref<vfs::Filesystem>> make(const plan::MountStep& step, const vfs::Path& point);
+  // A place of the host's, by its descriptor.
+  Result<Ref<vfs::Filesystem>> host(Fd place, bool exclusive, const std::string& target);
+  // What is written stays in memory, at most `size` bytes (0: no limit).
+  Result<Ref<vfs::Filesystem>> overlay(Ref<vfs::Filesystem> lower, std::uint64_t size);
+
+ private:
+  Filesystems(kernel::Kernel& kernel, Ref<kernel::Container> container)
+      : kernel_(kernel), container_(std::move(container)) {}
+  Result<Ref<vfs::Filesystem>> make_tmpfs(const plan::MountStep& step, const vfs::Path& point);
+
+  kernel::Kernel& kernel_;
+  Ref<kernel::Container> container_;
+  Ref<fs::FileMemory> memory_;
+  Ref<fs::SpecialFiles> special_;
+  fs::MachineFacts facts_;
+};
+
+}  // namespace caisson::sandbox::boot

@@ -1,0 +1,167 @@
+// The life of a kernel process, from its arguments to the exit status: the steps of boot(), in
+// order.
+#include "sandbox/boot/kernel_main.h"
+
+#include <sys/ioctl.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+
+#include "plan/wire.h"
+#include "sandbox/boot/confine.h"
+#include "sandbox/boot/descriptors.h"
+#include "sandbox/boot/filesystems.h"
+#include "sandbox/boot/mounts.h"
+#include "sandbox/boot/processes.h"
+#include "sandbox/boot/server.h"
+#include "sandbox/net/network.h"
+#include "sandbox/net/sockets.h"
+#include "sandbox/platform/platform.h"
+#include "sandbox/syscalls/socket_requester.h"
+#include "sandbox/syscalls/table.h"
+#include "sys/event.h"
+#include "sys/file.h"
+#include "sys/process.h"
+
+namespace caisson::sandbox::boot {
+namespace {
+
+// As `run` reports what it could not start: 125, 126, 127.
+constexpr int kCouldNotStart = 125;
+
+struct Boot {
+  KernelDescriptors numbers;
+  plan::Plan plan;
+  Fd control;
+  std::vector<Fd> places;
+  fs::MachineFacts facts;
+  std::unique_ptr<platform::Platform> platform;
+  std::unique_ptr<kernel::Kernel> kernel;
+  Ref<kernel::Container> container;
+  std::unique_ptr<Server> server;
+};
+
+// A descriptor that we were started with: ours from now on, and of no child.
+Fd take(int number) {
+  if (number >= 0) (void)sys::set_cloexec(FdRef(number), true);
+  return Fd(number);
+}
+
+Result<> read_plan(Boot& boot) {
+  Fd file = take(boot.numbers.plan);
+  std::string bytes = TRY_CTX(sys::read_all(file), "read the plan");
+  TRY(plan::decode(bytes, boot.plan));
+  if (!boot.plan.sandbox || boot.plan.process.args.empty())
+    return std::unexpected(Error::invalid("is not one of a sandbox").doing("read the plan"));
+  boot.control = take(boot.numbers.control);
+  for (int number : boot.numbers.places) boot.places.push_back(take(number));
+  return {};
+}
+
+// A raw terminal of the host tells its size by SIGWINCH to whom it belongs.
+void take_terminal(const Boot& boot) {
+  if (!boot.plan.process.terminal) return;
+  (void)sys::setsid();
+  (void)sys::call_void(SYS_ioctl, 0, TIOCSCTTY, 0);
+}
+
+Result<> make_platform(Boot& boot) {
+  const std::string& chosen = boot.plan.sandbox->platform;
+  if (chosen == "ptrace") {
+    boot.platform = TRY(platform::make_ptrace());
+    return {};
+  }
+  auto fast = platform::make_systrap();
+  if (!fast && chosen.empty()) {
+    boot.platform = TRY(platform::make_ptrace());
+    return {};
+  }
+  boot.platform = TRY(std::move(fast));
+  return {};
+}
+
+// Before the platform makes its stubs: who is confined by Landlock may trace only those who are so
+// too.
+Result<> give_up_paths(Boot& boot) {
+  std::vector<Reachable> places;
+  auto described = host_places(boot.plan);
+  for (std::size_t i = 0; i < boot.places.size() && i < described.size(); ++i)
+    if (boot.places[i]) places.push_back({boot.places[i].ref(), described[i].writable});
+  // The jail's own, which shows this process and its stubs: the platform looks for its vDSO there.
+  auto proc = sys::openat(sys::kCwd, "/proc", O_PATH | O_DIRECTORY);
+  if (proc) places.push_back({proc->ref(), false});
+  return restrict_paths(places);
+}
+
+Result<> give_up_rights(Boot& boot) {
+  Confinement confinement;
+  confinement.ptrace = boot.platform->name() == "ptrace";
+  confinement.host_network = boot.plan.sandbox->host_network;
+  return give_up_calls(confinement);
+}
+
+Result<> make_container(Boot& boot) {
+  boot.kernel = std::make_unique<kernel::Kernel>(std::move(boot.platform), syscalls::dispatch);
+  auto pids = make_ref<kernel::PidNamespace>(nullptr);
+  boot.container = make_ref<kernel::Container>(boot.plan.id, std::move(pids));
+  auto& container = *boot.container;
+  container.uts = make_ref<kernel::UtsNamespace>(boot.plan.hostname, boot.plan.domainname);
+  container.ipc = make_ref<kernel::OpaqueNamespace>();
+  container.network = make_ref<net::Network>(make_ref<net::Sockets>(syscalls::process_of_task));
+  Filesystems filesystems = TRY(Filesystems::create(*boot.kernel, boot.container, boot.facts));
+  Dispenser dispenser(std::move(boot.places), host_places(boot.plan));
+  container.mounts = TRY(build_mounts(boot.plan, dispenser, filesystems));
+  boot.kernel->add_container(boot.container);
+  return {};
+}
+
+Result<> start(Boot& boot, StartedProcess& init) {
+  boot.server = TRY(Server::create(*boot.kernel, boot.container, std::move(boot.control)));
+  std::array<Fd, 3> stdio = {Fd(0), Fd(1), Fd(2)};
+  auto started = start_process(*boot.kernel, boot.container, boot.plan.process, std::move(stdio));
+  if (!started) return std::unexpected(std::move(started).error());
+  init = std::move(*started);
+  return {};
+}
+
+Result<int> run(Boot& boot) {
+  TRY(read_plan(boot));
+  take_terminal(boot);
+  boot.facts = TRY_CTX(fs::MachineFacts::of_host(), "look at the machine");
+  TRY(give_up_paths(boot));
+  TRY(make_platform(boot));
+  TRY(give_up_rights(boot));
+  TRY(make_container(boot));
+  StartedProcess init;
+  TRY(start(boot, init));
+  return boot.server->run(std::move(init));
+}
+
+int status_of(const Error& error) {
+  if (error.step() != "exec") return kCouldNotStart;
+  return error.is(ENOENT) ? 127 : 126;
+}
+
+}  // namespace
+
+int kernel_main(const std::vector<std::string_view>& arguments) {
+  // Signals are read (server.h); threads that come later inherit the mask.
+  (void)sys::signal_mask(SIG_SETMASK, sys::SignalSet::all());
+  Boot boot;
+  auto numbers = from_arguments(arguments);
+  Result<int> status = numbers ? 0 : Result<int>(std::unexpected(std::move(numbers).error()));
+  Fd errors(-1);
+  if (auto copy = sys::dup_cloexec(FdRef(2))) errors = std::move(*copy);
+  if (status) {
+    boot.numbers = std::move(*numbers);
+    status = run(boot);
+  }
+  if (status) sys::exit_process(*status);
+  std::string text = cat("caisson: ", status.error().message(), "\n");
+  if (!status.error().cure().empty()) append(text, "  cure: ", status.error().cure(), "\n");
+  (void)sys::write_all(errors, text);
+  sys::exit_process(status_of(status.error()));
+}
+
+}  // namespace caisson::sandbox::boot

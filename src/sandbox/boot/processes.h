@@ -1,0 +1,24 @@
+// From a process as the plan describes it to one that runs in the sandbox.
+#pragma once
+
+#include <array>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "plan/plan.h"
+#include "sandbox/boot/terminal_bridge.h"
+#include "sandbox/kernel/kernel.h"
+
+namespace caisson::sandbox::boot {
+
+struct StartedProcess {
+  Ref<kernel::ThreadGroup> group;
+  std::unique_ptr<TerminalBridge> terminal;  // null: it has none
+};
+
+// `stdio`: descriptors of the host for 0, 1, 2; with process.terminal the raw end of a pty, three
+// times. ENOENT and the like when the program cannot be executed.
+Result<StartedProcess> start_process(kernel::Kernel& kernel, Ref<kernel::Container> container,
+                                     const plan::ProcessPlan& process, std::array<Fd, 3> stdio);
+
+}  // namespace caisson::sandbox::boot

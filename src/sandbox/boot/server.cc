@@ -1,0 +1,215 @@
+#include "sandbox/boot/server.h"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <vector>
+
+#include "plan/wire.h"
+#include "sandbox/boot/show.h"
+#include "sys/event.h"
+#include "sys/process.h"
+#include "sys/socket.h"
+#include "sys/tty.h"
+
+namespace caisson::sandbox::boot {
+namespace {
+
+constexpr std::size_t kMostConnections = 256;
+
+bool has_ended(const kernel::ThreadGroup& group, int& status) {
+  Locked lock(group.kernel.task_lock());
+  if (!group.zombie) return false;
+  Locked signal_lock(group.signal_mutex);
+  status = group.exit_status;
+  return true;
+}
+
+kernel::SignalInfo from_outside(int signal) {
+  kernel::SignalInfo info;
+  info.signal = signal;
+  info.code = SI_USER;
+  return info;
+}
+
+}  // namespace
+
+// Makes the server's poll return.
+class Server::EventWaiter final : public vfs::WaitEntry {
+ public:
+  explicit EventWaiter(FdRef event) : event_(event) {}
+  void notified(vfs::ReadyMask) override {
+    std::uint64_t one = 1;
+    (void)sys::write(event_, &one, sizeof one);
+  }
+
+ private:
+  FdRef event_;
+};
+
+struct Server::Connection {
+  explicit Connection(Fd connected) : socket(std::move(connected)) {}
+  ~Connection() {
+    if (waiter && process.group) process.group->exited.remove(*waiter);
+  }
+  Fd socket;
+  StartedProcess process;  // of its kExec
+  std::unique_ptr<EventWaiter> waiter;
+  bool closed = false;
+};
+
+Server::Server(kernel::Kernel& kernel, Ref<kernel::Container> container)
+    : kernel_(kernel), container_(std::move(container)) {}
+
+Server::~Server() {
+  if (end_waiter_) container_->end.remove(*end_waiter_);
+}
+
+Result<std::unique_ptr<Server>> Server::create(kernel::Kernel& kernel,
+                                               Ref<kernel::Container> container, Fd listener) {
+  std::unique_ptr<Server> server(new Server(kernel, std::move(container)));
+  server->listener_ = std::move(listener);
+  // All are blocked in every thread (kernel_main.cc).
+  server->signals_ = TRY_CTX(sys::signalfd(sys::SignalSet::all()), "make a descriptor for signals");
+  server->event_ = TRY_CTX(sys::eventfd(), "make an event");
+  TRY_CTX(sys::set_nonblocking(server->event_, true), "set an event up");
+  server->end_waiter_ = std::make_unique<EventWaiter>(server->event_);
+  server->container_->end.add(*server->end_waiter_);
+  return server;
+}
+
+bool Server::container_ended(int& status) {
+  Locked lock(kernel_.task_lock());
+  status = container_->exit_status;
+  return container_->ended;
+}
+
+void Server::take_signals() {
+  signalfd_siginfo info{};
+  for (;;) {
+    long got = sys::raw(SYS_read, signals_.number(), &info, sizeof info);
+    if (got != static_cast<long>(sizeof info)) return;
+    int number = static_cast<int>(info.ssi_signo);
+    if (number == SIGCHLD) continue;  // stubs are the platform's
+    if (number == SIGWINCH && init_.terminal) {
+      init_.terminal->take_size();
+      continue;
+    }
+    if (init_.group) (void)kernel_.signal_group(*init_.group, from_outside(number));
+  }
+}
+
+void Server::accept_connection() {
+  auto accepted = sys::accept(listener_);
+  if (!accepted || connections_.size() >= kMostConnections) return;
+  connections_.push_back(std::make_unique<Connection>(std::move(*accepted)));
+}
+
+void Server::execute(Connection& connection, ControlMessage& message) {
+  auto refuse = [&](int code, std::string_view text) {
+    (void)send_control(connection.socket, Answer::kFailed, code, text);
+  };
+  if (message.descriptors.size() != 3 || connection.process.group)
+    return refuse(EINVAL, "an exec comes with three descriptors, once");
+  plan::ProcessPlan process;
+  if (auto read = plan::decode(message.text, process); !read || process.args.empty())
+    return refuse(EINVAL, "not a process");
+  std::array<Fd, 3> stdio;
+  std::ranges::move(message.descriptors, stdio.begin());
+  auto started = start_process(kernel_, container_, process, std::move(stdio));
+  if (!started) return refuse(started.error().errno_value(), started.error().cause());
+  connection.process = std::move(*started);
+  connection.waiter = std::make_unique<EventWaiter>(event_);
+  connection.process.group->exited.add(*connection.waiter);
+  (void)send_control(connection.socket, Answer::kStarted, connection.process.group->id());
+}
+
+void Server::signal(Connection& connection, std::int64_t number) {
+  if (!connection.process.group || number < 1 || number > kernel::kSignalCount) return;
+  if (number == SIGWINCH && connection.process.terminal)
+    return connection.process.terminal->take_size();
+  (void)kernel_.signal_group(*connection.process.group, from_outside(static_cast<int>(number)));
+}
+
+void Server::resize(Connection& connection) {
+  if (connection.process.terminal) connection.process.terminal->take_size();
+}
+
+void Server::show(Connection& connection, std::string_view what) {
+  std::string text = show_text(kernel_, *container_, what);
+  constexpr std::size_t kPart = 32 * 1024;
+  for (std::string_view rest = text; !rest.empty();) {
+    auto part = rest.substr(0, kPart);
+    if (!send_control(connection.socket, Answer::kText, 0, part)) return;
+    rest.remove_prefix(part.size());
+  }
+  (void)send_control(connection.socket, Answer::kDone, 0);
+}
+
+void Server::handle(Connection& connection, ControlMessage message) {
+  switch (static_cast<Request>(message.kind)) {
+    case Request::kExec: return execute(connection, message);
+    case Request::kSignal: return signal(connection, message.value);
+    case Request::kResize: return resize(connection);
+    case Request::kShow: return show(connection, message.text);
+    case Request::kStop: kernel_.stop_all(); break;
+    case Request::kResume: kernel_.resume_all(); break;
+    default:
+      (void)send_control(connection.socket, Answer::kFailed, EINVAL, "unknown request");
+      return;
+  }
+  (void)send_control(connection.socket, Answer::kDone, 0);
+}
+
+void Server::serve(Connection& connection) {
+  auto message = receive_control(connection.socket);
+  if (message) return handle(connection, std::move(*message));
+  connection.closed = true;
+  // Whoever wanted it is gone.
+  if (connection.process.group)
+    (void)kernel_.signal_group(*connection.process.group, from_outside(SIGHUP));
+}
+
+void Server::tell_ends() {
+  for (auto& connection : connections_) {
+    int status = 0;
+    if (!connection->process.group || connection->closed) continue;
+    if (!has_ended(*connection->process.group, status)) continue;
+    connection->process.terminal.reset();  // what it wrote last
+    (void)send_control(connection->socket, Answer::kExited, status);
+    connection->closed = true;
+  }
+  connections_.remove_if([](const auto& connection) { return connection->closed; });
+}
+
+int Server::run(StartedProcess init) {
+  init_ = std::move(init);
+  int status = 0;
+  while (!container_ended(status)) {
+    std::vector<pollfd> ready = {{signals_.number(), POLLIN, 0},
+                                 {event_.number(), POLLIN, 0},
+                                 {listener_.number(), POLLIN, 0}};
+    std::vector<Connection*> polled;
+    for (auto& connection : connections_) {
+      ready.push_back({connection->socket.number(), POLLIN, 0});
+      polled.push_back(connection.get());
+    }
+    (void)sys::poll(ready, -1);
+    std::uint64_t count = 0;
+    if (ready[1].revents != 0) (void)sys::read(event_, &count, sizeof count);
+    if (ready[0].revents != 0) take_signals();
+    for (std::size_t i = 0; i < polled.size(); ++i)
+      if (ready[i + 3].revents != 0) serve(*polled[i]);
+    if (ready[2].revents != 0) accept_connection();
+    tell_ends();
+  }
+  tell_ends();
+  init_.terminal.reset();
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace caisson::sandbox::boot

@@ -4,12 +4,12 @@ namespace caisson::cli {
 namespace {
 
 constexpr const Command* kPeopleCommands[] = {
-    &kRunCommand,        &kExecCommand,  &kPsCommand,         &kListCommand,    &kTopCommand,
-    &kStatsCommand,      &kLogsCommand,  &kInspectCommand,    &kDiffCommand,    &kStopCommand,
-    &kKillCommand,       &kPauseCommand, &kResumeCommand,     &kUpdateCommand,  &kMountCommand,
-    &kUnmountCommand,    &kWaitCommand,  &kCheckpointCommand, &kRestoreCommand, &kRmCommand,
-    &kExplainCommand,    &kWhyCommand,   &kDoctorCommand,     &kVersionCommand, &kHelpCommand,
-    &kCompletionCommand,
+    &kRunCommand,     &kExecCommand,       &kPsCommand,         &kListCommand,    &kTopCommand,
+    &kStatsCommand,   &kLogsCommand,       &kInspectCommand,    &kDiffCommand,    &kStopCommand,
+    &kKillCommand,    &kPauseCommand,      &kResumeCommand,     &kUpdateCommand,  &kMountCommand,
+    &kUnmountCommand, &kWaitCommand,       &kCheckpointCommand, &kRestoreCommand, &kRmCommand,
+    &kSandboxCommand, &kExplainCommand,    &kWhyCommand,        &kDoctorCommand,  &kVersionCommand,
+    &kHelpCommand,    &kCompletionCommand,
 };
 
 constexpr const Command* kEngineCommands[] = {

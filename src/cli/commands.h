@@ -10,7 +10,7 @@ extern const Command kRunCommand, kExecCommand, kPsCommand, kListCommand, kTopCo
     kStopCommand, kKillCommand, kRmCommand, kInspectCommand, kWaitCommand, kStatsCommand,
     kDiffCommand, kPauseCommand, kResumeCommand, kUpdateCommand, kMountCommand, kUnmountCommand,
     kExplainCommand, kWhyCommand, kDoctorCommand, kVersionCommand, kHelpCommand, kCompletionCommand,
-    kCheckpointCommand, kRestoreCommand;
+    kCheckpointCommand, kRestoreCommand, kSandboxCommand;
 // caisson-oci
 extern const Command kOciCreateCommand, kOciStartCommand, kOciRunCommand, kOciStateCommand,
     kOciKillCommand, kOciDeleteCommand, kOciExecCommand, kOciListCommand, kOciPsCommand,

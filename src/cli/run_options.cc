@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cli/caller.h"
 #include "container/api.h"
+#include "plan/sandbox.h"
 #include "spec/oci_config.h"
 #include "sys/file.h"
 #include "sys/tty.h"
@@ -35,6 +36,11 @@ constexpr OptionSpec kRunOptions[kRunOptionCount] = {
     {"new-privileges", 0, "", "let set-user-id programs gain privileges"},
     {"seccomp", 0, "default|unconfined|FILE", "system call filter; FILE is a linux.seccomp object"},
     {"annotation", 0, "NAME=VALUE", "annotation of the container"},
+    {"wall", 0, "namespaces|sandbox",
+     "what is around the command: the host's kernel (default), or one of our own in user space"},
+    {"platform", 0, "systrap|ptrace", "how a sandbox traps system calls (default: the faster one)"},
+    {"overlay", 0, "none|memory|DIR[,size=N]", "where a sandbox's writes to its root go"},
+    {"strace", 0, "FILE", "write what a sandbox's programs ask of their kernel to FILE"},
 };
 static_assert(!kRunOptions[kRunOptionCount - 1].name.empty(), "kRunOptionCount is too large");
 
@@ -64,6 +70,26 @@ Result<> read_network(const Arguments& arguments, spec::RunOptions& out) {
   }
   out.network = network == "host" ? spec::NetworkMode::kHost : spec::NetworkMode::kNone;
   return {};
+}
+
+// The wall and what belongs to it are annotations, as an engine's configuration has them too; the
+// plan checks their values.
+void read_wall(const Arguments& arguments, const spec::CallerFacts& caller, spec::RunOptions& out) {
+  struct Choice {
+    std::string_view option, annotation;
+    bool is_path;
+  };
+  constexpr Choice kChoices[] = {{"wall", plan::kWallAnnotation, false},
+                                 {"platform", plan::kPlatformAnnotation, false},
+                                 {"overlay", plan::kOverlayAnnotation, false},
+                                 {"strace", plan::kStraceAnnotation, true}};
+  for (const auto& choice : kChoices) {
+    auto value = arguments.value(choice.option);
+    if (!value) continue;
+    bool relative = choice.is_path && !value->starts_with('/');
+    out.annotations.push_back(
+        cat(choice.annotation, "=", relative ? cat(caller.cwd, "/") : std::string(), *value));
+  }
 }
 
 // The object is read as part of a configuration that has nothing else.
@@ -185,6 +211,7 @@ Result<spec::RunOptions> read_run_options(const Context& context, const Argument
   take_all(arguments, "cap-add", out.cap_add);
   take_all(arguments, "cap-drop", out.cap_drop);
   take_all(arguments, "annotation", out.annotations);
+  read_wall(arguments, caller, out);
   TRY(read_environment(arguments, out.env));
   TRY(read_network(arguments, out));
   TRY(read_seccomp(arguments, out));

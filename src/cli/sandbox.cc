@@ -1,0 +1,113 @@
+// caisson sandbox: what a sandbox's kernel tells of itself.
+#include "plan/sandbox.h"
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/session.h"
+#include "cli/verbs.h"
+#include "sandbox/boot/control.h"
+#include "sys/process.h"
+#include "sys/socket.h"
+
+namespace caisson::cli {
+namespace {
+
+using sandbox::boot::Answer;
+using sandbox::boot::Request;
+
+constexpr int kAnswerTimeoutMs = 10'000;
+
+struct View {
+  std::string_view name, shows;
+};
+constexpr View kViews[] = {
+    {"processes", "the processes in it, with their ids there"},
+    {"stacks", "where each thread is"},
+    {"maps", "the memory of each process"},
+    {"fds", "the open files of each process"},
+    {"mounts", "what is mounted, as mountinfo"},
+    {"syscalls", "system calls that programs asked for and that are not implemented"},
+};
+
+std::string view_names() {
+  std::string out;
+  for (const auto& view : kViews) append(out, out.empty() ? "" : ", ", view.name);
+  return out;
+}
+
+Result<> check_view(const Context& context, std::string_view name) {
+  for (const auto& view : kViews)
+    if (view.name == name) return {};
+  return std::unexpected(usage_error(
+      context.command_name(), cat("unknown view ", quoted(name), ": use one of ", view_names())));
+}
+
+Result<> check_wall(Session& session, const std::string& name) {
+  auto snapshot = TRY(container::query(session.containers(), name));
+  bool runs = snapshot.status == container::Status::kRunning;
+  if (snapshot.state.wall != "sandbox") {
+    return std::unexpected(Error::invalid("its wall is the host's kernel")
+                               .doing("container ", quoted(name))
+                               .code("container.state")
+                               .cure("this is for containers run with --wall sandbox"));
+  }
+  if (runs) return {};
+  return std::unexpected(Error::with_cause(ESRCH, "container not running")
+                             .doing("container ", quoted(name))
+                             .code("container.state"));
+}
+
+Result<std::string> ask(Session& session, const std::string& name, std::string_view view) {
+  std::string path = cat(session.containers().root, "/", plan::sandbox_socket_name(name));
+  Fd socket = TRY_CTX(sys::connect_unix(path, SOCK_SEQPACKET), "reach the sandbox's kernel");
+  TRY_CTX(sandbox::boot::send_control(socket, Request::kShow, 0, view), "ask the sandbox's kernel");
+  std::string out;
+  for (;;) {
+    if (!sys::wait_readable(socket, kAnswerTimeoutMs).value_or(false))
+      return std::unexpected(Error(Errno{ETIMEDOUT}).doing("ask the sandbox's kernel"));
+    auto message =
+        TRY_CTX(sandbox::boot::receive_control(socket), "hear from the sandbox's kernel");
+    if (message.kind == static_cast<std::uint8_t>(Answer::kDone)) return out;
+    if (message.kind != static_cast<std::uint8_t>(Answer::kText))
+      return std::unexpected(Error::with_cause(static_cast<int>(message.value), message.text)
+                                 .doing("ask the sandbox's kernel"));
+    out += message.text;
+  }
+}
+
+Result<int> run_sandbox(Context& context, const Arguments& arguments) {
+  const auto& operands = arguments.operands();
+  TRY(check_view(context, operands[0]));
+  const std::string name(operands[1]);
+  Session session = TRY(Session::open(context));
+  TRY(check_wall(session, name));
+  TRY(print(TRY(ask(session, name, operands[0]))));
+  return 0;
+}
+
+}  // namespace
+
+const Command kSandboxCommand{
+    .name = "sandbox",
+    .group = "Looking",
+    .operands = "processes|stacks|maps|fds|mounts|syscalls NAME",
+    .summary = "Look into a sandbox",
+    .details =
+        "Containers that run with --wall sandbox have a kernel of their own, which is asked here:\n"
+        "  processes  the processes in it, with their ids there\n"
+        "  stacks     where each thread is\n"
+        "  maps       the memory of each process\n"
+        "  fds        the open files of each process\n"
+        "  mounts     what is mounted, as mountinfo\n"
+        "  syscalls   system calls that programs asked for and that are not implemented",
+    .examples =
+        "caisson sandbox fds web\n"
+        "caisson sandbox mounts web",
+    .options = {},
+    .shared_options = {},
+    .min_operands = 2,
+    .max_operands = 2,
+    .run = run_sandbox,
+};
+
+}  // namespace caisson::cli

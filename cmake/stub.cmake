@@ -32,3 +32,7 @@ add_dependencies(caisson_stub_bytes caisson_stub)
 set_source_files_properties(${CMAKE_SOURCE_DIR}/cmake/stub_bytes.S PROPERTIES
   OBJECT_DEPENDS ${CMAKE_BINARY_DIR}/caisson_stub)
 target_sources(caisson_sandbox_platform PRIVATE $<TARGET_OBJECTS:caisson_stub_bytes>)
+
+# ninja platform_figures: what the platforms cost.
+add_executable(platform_figures EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/platform_figures.cc)
+target_link_libraries(platform_figures PRIVATE caisson_sandbox_platform)

@@ -23,6 +23,7 @@ struct Registers {
   std::uint64_t stack_pointer() const { return sp; }
   void set_stack_pointer(std::uint64_t address) { sp = address; }
   void set_thread_pointer(std::uint64_t address) { tpidr = address; }
+  friend bool operator==(const Registers&, const Registers&) = default;
   void restart_syscall() {
     x[0] = orig_x0;
     pc -= 4;

@@ -32,6 +32,7 @@ struct Registers {
   std::uint64_t stack_pointer() const { return rsp; }
   void set_stack_pointer(std::uint64_t address) { rsp = address; }
   void set_thread_pointer(std::uint64_t address) { fs_base = address; }
+  friend bool operator==(const Registers&, const Registers&) = default;
   // Makes the system call instruction run once more with the same number.
   void restart_syscall() {
     rax = orig_rax;

@@ -123,12 +123,27 @@ struct ThreadCommand {
   std::uint32_t identified;
   std::int32_t process, thread, parent;
   std::uint32_t uid, euid, gid, egid;
+  // The lane: see Lane. `watched`: the owner looks at it now. `answer`: an Answer, once the lane
+  // says kAnswered. `patience`: how many ticks of the time stamp counter the stub looks at it.
+  std::uint32_t watched, patience;
+  std::int64_t answer;
+};
+
+// The state of a call that is handed over by shared memory while both sides run, each on a
+// processor of its own, and look. Each side gives up after a bounded time: the stub by the gate,
+// the owner by waiting for what comes through the gate.
+enum Lane : std::uint32_t {
+  kLaneIdle,
+  kLaneCalled,    // stub: the frame is a system call
+  kLaneTaken,     // owner: has seen it
+  kLaneAnswered,  // owner: `answer` is there
+  kLaneAsleep,    // stub: the answer must come through the gate (kSleeps)
 };
 
 // The head of an area.
 struct AreaHead {
   std::uint32_t ready;  // a new thread: 1 + descriptor of its listener, or a negated errno
-  std::uint32_t unused;
+  std::uint32_t lane;   // a Lane
   std::uint64_t fs_base, gs_base;
 };
 
@@ -138,6 +153,7 @@ enum EventCode : std::uint64_t {
   kFaulted,        // the frame says what
   kStopped,        // the interrupt signal
   kForeignCall,    // a system call of another architecture's table
+  kSleeps,         // waits for the answer to what went by the lane
   kDone,           // 1: an order's result, 2: what a swap found
   kFaultedInStub,  // the stub's own code: the guest has broken it
 };

@@ -18,9 +18,12 @@ constexpr std::uint64_t kSyncWakeUp = 1;  // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
 
 }  // namespace
 
-Listener::Listener(Fd listener) : fd_(std::move(listener)) {
-  // Linux 6.6: who waits for the other wakes it where it runs itself. Without it all is slower.
-  (void)sys::call_void(SYS_ioctl, fd_.number(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, kSyncWakeUp);
+Listener::Listener(Fd listener) : fd_(std::move(listener)) { wake_here(true); }
+
+void Listener::wake_here(bool here) {
+  // An older kernel wakes as it likes; hand-overs are slower then.
+  (void)sys::call_void(SYS_ioctl, fd_.number(), SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+                       here ? kSyncWakeUp : 0);
 }
 
 ErrnoOr<seccomp_notif> Listener::receive() {

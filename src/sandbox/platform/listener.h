@@ -15,6 +15,9 @@ class Listener {
   // `listener` was made by a filter with SECCOMP_FILTER_FLAG_NEW_LISTENER.
   explicit Listener(Fd listener);
 
+  // Whether who is waited for is woken on the waiting side's processor, which is then given up
+  // (Linux 6.6), or on any that is free.
+  void wake_here(bool here);
   // The next hand-over. ESRCH when the thread is no more.
   ErrnoOr<seccomp_notif> receive();
   // The value that the instruction gives.

@@ -19,9 +19,8 @@ constexpr Pair kPairs[] = {
 
 }  // namespace
 
-void copy_registers(Registers& to, const SignalFrame& from) {
-  for (const Pair& pair : kPairs)
-    to.*pair.ours = static_cast<std::uint64_t>(from.registers[pair.frame]);
+void copy_registers(Registers& to, const greg_t (&from)[NGREG]) {
+  for (const Pair& pair : kPairs) to.*pair.ours = static_cast<std::uint64_t>(from[pair.frame]);
   to.orig_rax = ~std::uint64_t{0};
 }
 

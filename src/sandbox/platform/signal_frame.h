@@ -24,7 +24,7 @@ struct SignalFrame {
 };
 static_assert(offsetof(SignalFrame, info) == 304);
 
-void copy_registers(abi::Registers& to, const SignalFrame& from);
+void copy_registers(abi::Registers& to, const greg_t (&from)[NGREG]);
 void copy_registers(SignalFrame& to, const abi::Registers& from);
 
 }  // namespace caisson::sandbox::platform

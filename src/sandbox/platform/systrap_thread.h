@@ -16,14 +16,23 @@
 #include "sandbox/platform/extended_state.h"
 #include "sandbox/platform/listener.h"
 #include "sandbox/platform/signal_frame.h"
+#include "sandbox/platform/spin_policy.h"
 #include "sandbox/platform/stub_space.h"
 
 namespace caisson::sandbox::platform {
 
+// What the threads of one platform share.
+struct SystrapContext : RefCounted {
+  explicit SystrapContext(int processors) : budget(processors) {}
+  SpinBudget budget;
+  // Ticks of the time stamp counter: how long an owner or a stub looks before it gives way.
+  std::uint32_t patience = 0;
+};
+
 class SystrapThread final : public StubThread {
  public:
   // `listener` is that of the new thread `index`, which has not been heard yet.
-  SystrapThread(StubSpace& space, std::uint32_t index, Fd listener);
+  SystrapThread(StubSpace& space, std::uint32_t index, Fd listener, SystrapContext& context);
   // Hears the thread's first hand-over.
   ErrnoOr<> begin();
   ~SystrapThread() override;
@@ -53,6 +62,10 @@ class SystrapThread final : public StubThread {
   ErrnoOr<Event> resume();
   ErrnoOr<Event> event();
   Event call_event();
+  Event lane_event();
+  bool look();
+  void stop_looking();
+  void judge_wait(std::uint64_t began);
   Event fault_event();
   Event gone();
   // The stub does not do what its code says. Ends it.
@@ -60,16 +73,20 @@ class SystrapThread final : public StubThread {
 
   SignalFrame& frame() const;
   std::span<std::byte> image() const;
-  void load_frame(SignalFrame& copy);
+  void load_registers();
   void store_frame();
 
   Listener listener_;
   pid_t thread_ = 0;
   seccomp_notif notice_{};  // the hand-over that waits for an answer
   bool waits_ = false, gone_ = false;
+  bool by_lane_ = false;  // it waits at the lane, not in the gate
+  bool looks_ = false;
+  SpinPolicy policy_;
+  SystrapContext& context_;
   std::uint64_t frame_at_ = 0, image_at_ = 0;  // in the area
   ExtendedLayout layout_;
-  Registers registers_;
+  Registers registers_, loaded_;  // loaded_: as the frame has them
   std::vector<std::byte> extended_;
   bool extended_known_ = false;
   std::atomic<bool> interrupted_ = false, busy_ = false;

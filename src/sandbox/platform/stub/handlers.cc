@@ -63,6 +63,35 @@ long hand_over(EventCode code, std::uint64_t first = 0, std::uint64_t second = 0
                    0, 0, 0);
 }
 
+std::uint64_t ticks() {
+  std::uint32_t low = 0, high = 0;
+  __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+  return std::uint64_t{high} << 32 | low;
+}
+
+bool change_lane(AreaHead* head, std::uint32_t from, std::uint32_t to) {
+  return __atomic_compare_exchange_n(&head->lane, &from, to, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST);
+}
+
+// The owner looks at this moment: it gets the call by shared memory.
+long hand_over_by_lane(const Place& place, const greg_t* registers) {
+  AreaHead* head = place.head;
+  __atomic_exchange_n(&head->lane, std::uint32_t{kLaneCalled}, __ATOMIC_SEQ_CST);
+  std::uint64_t end = ticks() + place.command->patience;
+  // An owner that has stopped to look has, after it said so, looked once more.
+  bool patient = __atomic_load_n(&place.command->watched, __ATOMIC_SEQ_CST) != 0;
+  while (patient && __atomic_load_n(&head->lane, __ATOMIC_ACQUIRE) != kLaneAnswered) {
+    __builtin_ia32_pause();
+    patient = ticks() < end;
+  }
+  if (!patient) {
+    if (change_lane(head, kLaneCalled, kLaneIdle)) return hand_over_call(registers);
+    if (change_lane(head, kLaneTaken, kLaneAsleep)) return hand_over(kSleeps);
+  }
+  return place.command->answer;
+}
+
 long carry_out_order(const ThreadCommand& order) {
   const std::uint64_t* arguments = order.arguments;
   bool uses_slot = order.number == SYS_mmap && arguments[4] == kFdSlot;
@@ -113,12 +142,14 @@ bool answer_here(const ThreadCommand& facts, greg_t* registers) {
   }
 }
 
-long hand_over_signal(int signal, const siginfo_t* info, ucontext_t* context) {
+long hand_over_signal(int signal, const siginfo_t* info, ucontext_t* context, const Place& place) {
   const greg_t* registers = context->uc_mcontext.gregs;
   auto stack = static_cast<std::uint64_t>(registers[REG_RSP]);
   if (stack >= kAreas && stack < kAreasEnd) return hand_over(kFaultedInStub);
   if (signal == SIGSYS) {
     if (info->si_arch != AUDIT_ARCH_X86_64) return hand_over(kForeignCall);
+    if (__atomic_load_n(&place.command->watched, __ATOMIC_RELAXED) != 0)
+      return hand_over_by_lane(place, registers);
     return hand_over_call(registers);
   }
   if (signal == kInterruptSignal) return hand_over(kStopped);
@@ -151,7 +182,7 @@ void stub_signal(int signal, siginfo_t* info, void* state) {
   std::uint64_t fs = fs_base(), gs = gs_base();
   place.head->fs_base = fs;
   place.head->gs_base = gs;
-  long answer = hand_over_signal(signal, info, context);
+  long answer = hand_over_signal(signal, info, context, place);
   while (answer != kResume) {
     if (answer == kOrder)
       answer = carry_out_order(*place.command);

@@ -265,12 +265,12 @@ class FakePlatform final : public platform::Platform {
   // Addresses that guest code has.
   std::uint64_t add_program(FakeProgram program) {
     std::scoped_lock lock(mutex_);
-    programs_[next_ += 16] = std::move(program);
+    programs_[next_ += kCodeSize] = std::move(program);
     return next_;
   }
   std::uint64_t add_handler(FakeHandler handler) {
     std::scoped_lock lock(mutex_);
-    handlers_[next_ += 16] = std::move(handler);
+    handlers_[next_ += kCodeSize] = std::move(handler);
     return next_;
   }
   FakeProgram program(std::uint64_t address) {
@@ -286,7 +286,8 @@ class FakePlatform final : public platform::Platform {
   std::mutex mutex_;
   std::map<std::uint64_t, FakeProgram> programs_;
   std::map<std::uint64_t, FakeHandler> handlers_;
-  std::uint64_t next_ = 0x400000;
+  static constexpr std::uint64_t kCodeSize = 1 << 20;  // each call is two bytes long
+  std::uint64_t next_ = 1ULL << 32;
 };
 
 inline ErrnoOr<std::unique_ptr<platform::Thread>> FakeSpace::new_thread(

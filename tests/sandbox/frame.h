@@ -8,7 +8,7 @@
 //   of its own PROGRAM --here CASE     runs one in this very process, for strace and gdb PROGRAM
 //   @HELPER ARG...  what a case executes itself as
 //
-// TMPDIR is where the directories are made, CASE_TIMEOUT the seconds that a case may take (10).
+// TMPDIR is where the directories are made, CASE_TIMEOUT the seconds that a case may take (20).
 #pragma once
 
 #include <errno.h>

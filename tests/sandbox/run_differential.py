@@ -120,7 +120,7 @@ class Sandbox:
         inside = "/mnt/differential"
         options = ["--wall", "sandbox", "--platform", self.platform, "--cap-add", "ALL", "--seccomp",
                    "unconfined", "--new-privileges", "--quiet", "--tmpfs", self.scratch,
-                   "-e", f"TMPDIR={self.scratch}", "-e", f"CASE_TIMEOUT={os.environ.get('CASE_TIMEOUT', '10')}",
+                   "-e", f"TMPDIR={self.scratch}", "-e", f"CASE_TIMEOUT={os.environ.get('CASE_TIMEOUT', '20')}",
                    "-v", f"{os.path.dirname(program)}:{inside}:ro", "-w", "/"]
         return [self.caisson, "run", *options, "--", f"{inside}/{os.path.basename(program)}", *cases]
 

@@ -114,7 +114,7 @@ class Endpoint : public RefCounted {
   virtual ErrnoOr<std::size_t> unsent_bytes() = 0;
 
   // SO_ERROR: the error that waits to be told, once. 0: none.
-  int take_error() { return error_.exchange(0, std::memory_order_acq_rel); }
+  virtual int take_error() { return error_.exchange(0, std::memory_order_acq_rel); }
   void set_error(int error) { error_.store(error, std::memory_order_release); }
   int pending_error() const { return error_.load(std::memory_order_acquire); }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 
+#include "sandbox/net/host_endpoint.h"
 #include "sandbox/net/inet_endpoint.h"
 #include "sandbox/net/network.h"
 
@@ -112,6 +113,8 @@ bool joins_group(int level, int name) {
 }
 
 }  // namespace
+
+bool is_number_option(int level, int name) { return find_option(level, name) != nullptr; }
 
 std::optional<int> InetEndpoint::option_value(int level, int name) const {
   const NumberOption* option = find_option(level, name);

@@ -60,7 +60,8 @@ struct Received {
   int flags = 0;  // MSG_TRUNC, MSG_EOR, MSG_CTRUNC
   Ancillary ancillary;
   std::optional<PacketFacts> packet;
-  bool ends_wait_all = false;  // MSG_WAITALL goes no further than here
+  std::vector<ControlMessage> control;  // as they are to be handed over
+  bool ends_wait_all = false;           // MSG_WAITALL goes no further than here
 };
 
 }  // namespace caisson::sandbox::net

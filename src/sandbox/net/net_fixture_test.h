@@ -118,7 +118,10 @@ class TestFilesystem final : public vfs::Filesystem {
 // Everything that a call on sockets needs.
 class TestNetwork final : public Requester {
  public:
-  TestNetwork() {
+  explicit TestNetwork(bool of_host = false) {
+    if (of_host)
+      network_ = make_ref<Network>(make_ref<Sockets>(shared_process), loopback_only(),
+                                   MUST(fs::HostPoller::create()));
     auto filesystem = make_ref<TestFilesystem>();
     auto root = vfs::Dentry::make_root(filesystem->root());
     mounts_ = vfs::MountNamespace::create(

@@ -10,6 +10,11 @@ namespace caisson::sandbox::net {
 Network::Network(Ref<Sockets> sockets, Topology topology)
     : sockets_(std::move(sockets)), topology_(std::move(topology)) {}
 
+Network::Network(Ref<Sockets> sockets, Topology topology, Ref<fs::HostPoller> host_poller)
+    : sockets_(std::move(sockets)),
+      topology_(std::move(topology)),
+      host_poller_(std::move(host_poller)) {}
+
 Network::~Network() = default;
 
 Ref<kernel::OpaqueNamespace> Network::make_another() const { return make_ref<Network>(sockets_); }

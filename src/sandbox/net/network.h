@@ -12,6 +12,7 @@
 
 #include "base/mutex.h"
 #include "base/ref.h"
+#include "sandbox/fs/host_file/poller.h"
 #include "sandbox/kernel/namespaces.h"
 #include "sandbox/net/inet_address.h"
 #include "sandbox/net/interface.h"
@@ -26,7 +27,12 @@ class Network final : public kernel::OpaqueNamespace {
  public:
   explicit Network(Ref<Sockets> sockets, Topology topology = loopback_only());
 
+  // The host's network: sockets of the internet families are the host's.
+  Network(Ref<Sockets> sockets, Topology topology, Ref<fs::HostPoller> host_poller);
+
   Network* network() override { return this; }
+  // Null: not the host's.
+  const Ref<fs::HostPoller>& host_poller() const { return host_poller_; }
   Ref<kernel::OpaqueNamespace> make_another() const override;
   Sockets& sockets() const { return *sockets_; }
 
@@ -62,6 +68,7 @@ class Network final : public kernel::OpaqueNamespace {
   ~Network() override;
   Ref<Sockets> sockets_;
   const Topology topology_;
+  const Ref<fs::HostPoller> host_poller_;
   PortTable tcp_ports_{true}, udp_ports_{false};
   mutable Mutex unix_mutex_;
   std::map<std::pair<int, std::string>, UnixEndpoint*> abstract_;

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "base/text.h"
+#include "sandbox/net/host_endpoint.h"
 #include "sandbox/net/interface_ioctl.h"
 #include "sandbox/net/tcp_endpoint.h"
 #include "sandbox/net/udp_endpoint.h"
@@ -154,9 +155,13 @@ ErrnoOr<Ref<Endpoint>> create_inet(Network& network, int domain, int type, int p
   switch (type) {
     case SOCK_STREAM:
       if (!tcp) return std::unexpected(Errno{EPROTONOSUPPORT});
+      if (network.host_poller())
+        return HostEndpoint::create(std::move(shared), domain, type, IPPROTO_TCP);
       return Ref<Endpoint>(make_ref<TcpEndpoint>(std::move(shared), domain));
     case SOCK_DGRAM:
       if (!udp) return std::unexpected(Errno{EPROTONOSUPPORT});
+      if (network.host_poller())
+        return HostEndpoint::create(std::move(shared), domain, type, IPPROTO_UDP);
       return Ref<Endpoint>(make_ref<UdpEndpoint>(std::move(shared), domain));
     case SOCK_RAW:
       // There are no packets to see.

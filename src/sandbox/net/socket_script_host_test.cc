@@ -177,6 +177,9 @@ class HostScript final : public Script {
 };
 
 class OwnScript final : public Script {
+ public:
+  explicit OwnScript(bool of_host) : net_(of_host) {}
+
  protected:
   int open(int domain, int type, int protocol) override {
     auto socket = net_.socket(domain, type, protocol);
@@ -286,7 +289,15 @@ class OwnScript final : public Script {
 
 void expect_same(const std::function<void(Script&)>& script) {
   HostScript host;
-  OwnScript own;
+  OwnScript own(false);
+  script(host);
+  script(own);
+  EXPECT_EQ(own.text(), host.text());
+}
+
+void expect_same_by_host(const std::function<void(Script&)>& script) {
+  HostScript host;
+  OwnScript own(true);
   script(host);
   script(own);
   EXPECT_EQ(own.text(), host.text());

@@ -237,5 +237,7 @@ class Script {
 
 // Runs it on both and compares.
 void expect_same(const std::function<void(Script&)>& script);
+// The same with sockets of ours that are the host's.
+void expect_same_by_host(const std::function<void(Script&)>& script);
 
 }  // namespace caisson::sandbox::net

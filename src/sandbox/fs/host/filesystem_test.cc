@@ -354,6 +354,18 @@ TEST_F(HostFs, KeepsAttributesOfUsersAndHidesTheHosts) {
   EXPECT_EQ(errno_of(inode->get_attribute("user.color")), ENODATA);
 }
 
+TEST_F(HostFs, RootsAndRemovedFilesHaveAttributesToo) {
+  auto root = mount()->root();
+  MUST(root->set_attribute("user.a", "1", 0));
+  EXPECT_EQ(MUST(root->get_attribute("user.a")), "1");
+  folder_.write("f", "x");
+  auto f = MUST(root->lookup("f"));
+  auto file = MUST(open_inode(*f, O_RDWR));
+  MUST(root->unlink("f", *f));
+  MUST(f->set_attribute("user.b", "2", 0));
+  EXPECT_EQ(MUST(f->list_attributes()), Names{"user.b"});
+}
+
 TEST_F(HostFs, UnnamedFilesCanBeNamedLater) {
   auto fs = mount();
   auto root = fs->root();

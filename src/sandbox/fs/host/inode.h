@@ -90,6 +90,8 @@ class HostInode final : public HostNode {
   ErrnoOr<> change_times(const vfs::AttributeChange& change);
   ErrnoOr<> change_size(std::uint64_t size);
   ErrnoOr<Fd> open_for_attributes(const Place& place);
+  template <typename ByName, typename ByFile>
+  auto with_attributes(ByName by_name, ByFile by_file) -> decltype(by_name(std::declval<Place&>()));
   ErrnoOr<> remove_mount_point(std::string_view name, vfs::Inode& target);
   Ref<HostNode> mount_point(std::string_view name);
   ErrnoOr<std::string> ask_link();

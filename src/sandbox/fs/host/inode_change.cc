@@ -123,22 +123,38 @@ ErrnoOr<> HostInode::change_size(std::uint64_t size) {
 // Only regular files and directories have attributes of users (xattr(7)).
 ErrnoOr<Fd> HostInode::open_for_attributes(const Place& place) {
   if (type() != S_IFREG && !is_directory()) return std::unexpected(Errno{ENOTSUP});
+  if (place.name.empty() && !is_directory()) return sys::dup_cloexec(place.fd());
   return sys::openat2(place.fd(), place.name.empty() ? "." : place.path(),
                       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, sys::kBeneath);
+}
+
+// Calls by_name(place), or by_file(descriptor) where the kernel has no such call or the thing has
+// no name.
+template <typename ByName, typename ByFile>
+auto HostInode::with_attributes(ByName by_name, ByFile by_file)
+    -> decltype(by_name(std::declval<Place&>())) {
+  Place place = TRY(host().place_of(*this));
+  if (!place.name.empty()) {
+    auto done = by_name(place);
+    if (done || done.error().value != ENOSYS) return done;
+  }
+  Fd file = TRY(open_for_attributes(place));
+  return by_file(file.ref());
 }
 
 ErrnoOr<std::string> HostInode::get_attribute(std::string_view name) {
   if (!is_readable(name)) return std::unexpected(Errno{ENODATA});
   std::string key(name);
   Locked lock(host().names_mutex());
-  Place place = TRY(host().place_of(*this));
-  auto value = grow([&](std::span<char> to) {
-    return sys::getxattrat(place.fd(), place.path(), place.flags(), key.c_str(), to);
-  });
-  if (!value && value.error().value == ENOSYS) {
-    Fd file = TRY(open_for_attributes(place));
-    value = grow([&](std::span<char> to) { return sys::fgetxattr(file, key.c_str(), to); });
-  }
+  auto value = with_attributes(
+      [&](Place& place) {
+        return grow([&](std::span<char> to) {
+          return sys::getxattrat(place.fd(), place.path(), place.flags(), key.c_str(), to);
+        });
+      },
+      [&](FdRef file) {
+        return grow([&](std::span<char> to) { return sys::fgetxattr(file, key.c_str(), to); });
+      });
   if (!value && is_denied(value.error()) && host().gofer() != nullptr)
     return host().gofer()->get_attribute(TRY(host().path_of(*this)), name);
   return value;
@@ -148,10 +164,11 @@ ErrnoOr<> HostInode::set_attribute(std::string_view name, std::string_view value
   if (!is_writable(name)) return std::unexpected(Errno{is_readable(name) ? EPERM : ENOTSUP});
   std::string key(name);
   Locked lock(host().names_mutex());
-  Place place = TRY(host().place_of(*this));
-  auto done = sys::setxattrat(place.fd(), place.path(), place.flags(), key.c_str(), value, flags);
-  if (!done && done.error().value == ENOSYS)
-    done = sys::fsetxattr(TRY(open_for_attributes(place)), key.c_str(), value, flags);
+  auto done = with_attributes(
+      [&](Place& place) {
+        return sys::setxattrat(place.fd(), place.path(), place.flags(), key.c_str(), value, flags);
+      },
+      [&](FdRef file) { return sys::fsetxattr(file, key.c_str(), value, flags); });
   if (!done && is_denied(done.error()) && host().gofer() != nullptr)
     done = host().gofer()->set_attribute(TRY(host().path_of(*this)), name, value, flags);
   attributes_changed();
@@ -160,14 +177,15 @@ ErrnoOr<> HostInode::set_attribute(std::string_view name, std::string_view value
 
 ErrnoOr<std::vector<std::string>> HostInode::list_attributes() {
   Locked lock(host().names_mutex());
-  Place place = TRY(host().place_of(*this));
-  auto all = grow([&](std::span<char> to) {
-    return sys::listxattrat(place.fd(), place.path(), place.flags(), to);
-  });
-  if (!all && all.error().value == ENOSYS) {
-    Fd file = TRY(open_for_attributes(place));
-    all = grow([&](std::span<char> to) { return sys::flistxattr(file, to); });
-  }
+  auto all = with_attributes(
+      [&](Place& place) {
+        return grow([&](std::span<char> to) {
+          return sys::listxattrat(place.fd(), place.path(), place.flags(), to);
+        });
+      },
+      [&](FdRef file) {
+        return grow([&](std::span<char> to) { return sys::flistxattr(file, to); });
+      });
   std::vector<std::string> names;
   if (!all && is_denied(all.error()) && host().gofer() != nullptr) {
     names = TRY(host().gofer()->list_attributes(TRY(host().path_of(*this))));
@@ -187,10 +205,11 @@ ErrnoOr<> HostInode::remove_attribute(std::string_view name) {
   if (!is_writable(name)) return std::unexpected(Errno{is_readable(name) ? EPERM : ENODATA});
   std::string key(name);
   Locked lock(host().names_mutex());
-  Place place = TRY(host().place_of(*this));
-  auto done = sys::removexattrat(place.fd(), place.path(), place.flags(), key.c_str());
-  if (!done && done.error().value == ENOSYS)
-    done = sys::fremovexattr(TRY(open_for_attributes(place)), key.c_str());
+  auto done = with_attributes(
+      [&](Place& place) {
+        return sys::removexattrat(place.fd(), place.path(), place.flags(), key.c_str());
+      },
+      [&](FdRef file) { return sys::fremovexattr(file, key.c_str()); });
   if (!done && is_denied(done.error()) && host().gofer() != nullptr)
     done = host().gofer()->remove_attribute(TRY(host().path_of(*this)), name);
   attributes_changed();

@@ -100,7 +100,10 @@ class AddressSpace : public RefCounted {
   // meanwhile: copy once, then check the copy.
   virtual ErrnoOr<std::size_t> read(std::uint64_t address, std::span<std::byte> to) = 0;
   virtual ErrnoOr<std::size_t> write(std::uint64_t address, std::span<const std::byte> from) = 0;
-  // Writes into pages that the guest itself may not write (ptrace, /proc/PID/mem).
+  // Writes into pages that the guest itself may not write (ptrace, /proc/PID/mem), private ones
+  // only. Both platforms do it by ptrace(2) on the stub, word by word: a filter of the kernel
+  // process that is to let this be called must allow PTRACE_SEIZE, INTERRUPT, PEEKDATA, POKEDATA
+  // and DETACH.
   virtual ErrnoOr<std::size_t> write_forced(std::uint64_t address,
                                             std::span<const std::byte> from) = 0;
   // If the aligned word at `address` is `expected`, it becomes `desired`; returns what it was.
@@ -139,7 +142,9 @@ class Thread {
   // The initial values, as after execve(2).
   virtual void reset_extended_state() = 0;
 
-  // From any thread: makes the current run(), or the next one, return soon.
+  // From any thread: makes the current run(), or the next one, return soon. Never lost, now and
+  // then reported twice. A guest whose threads write over the memory by which its stub works can
+  // keep one of them from being interrupted; only AddressSpace::kill() is sure to end it.
   virtual void interrupt() = 0;
 
   // The host's thread id, in our pid namespace.
@@ -166,8 +171,14 @@ class Platform {
   virtual void publish(Thread& thread, const Identity& identity) = 0;
 };
 
-// Makes a platform in this process, which must still be single-threaded; stubs are its children.
-// Errors say what this host lacks.
+// Makes a platform in this process, which must still be single-threaded. Errors say what this host
+// lacks.
+//
+// Stubs are children of the calling thread, which must live as long as they: they are killed when
+// it ends. They have its credentials but no capabilities, so that this process may drop its own
+// later but must not change its user or group. They raise SIGCHLD, and are waited for by their
+// pidfds: do not ignore SIGCHLD, nor wait for any child (-1). /proc is read here and not later. An
+// address space and its threads may outlive the platform object.
 Result<std::unique_ptr<Platform>> make_ptrace();
 Result<std::unique_ptr<Platform>> make_systrap();
 

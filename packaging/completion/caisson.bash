@@ -4,13 +4,13 @@ _caisson_table() {
   verbs= options= valued= names= program=
   case $1 in
     caisson:)
-      verbs="run exec ps list top stats logs inspect diff stop kill pause resume update mount unmount wait checkpoint restore rm explain why doctor version help completion"
+      verbs="run exec ps list top stats logs inspect diff stop kill pause resume update mount unmount wait checkpoint restore rm sandbox explain why doctor version help completion"
       options="--root --log --log-format --debug --timeline --version --help"
       valued="--root|--log|--log-format"
       ;;
     caisson:run)
-      options="--detach -d --rm --keep --label -l --log-limit --pidfile --quiet -q --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --help"
-      valued="--label|-l|--log-limit|--pidfile|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation"
+      options="--detach -d --rm --keep --label -l --log-limit --pidfile --quiet -q --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --wall --platform --overlay --strace --help"
+      valued="--label|-l|--log-limit|--pidfile|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation|--wall|--platform|--overlay|--strace"
       program=yes
       ;;
     caisson:exec)
@@ -98,9 +98,13 @@ _caisson_table() {
       options="--force -f --all -a --json --help"
       names=yes
       ;;
+    caisson:sandbox)
+      options="--help"
+      names=yes
+      ;;
     caisson:explain)
-      options="--bundle -b --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --help"
-      valued="--bundle|-b|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation"
+      options="--bundle -b --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --wall --platform --overlay --strace --help"
+      valued="--bundle|-b|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation|--wall|--platform|--overlay|--strace"
       program=yes
       ;;
     caisson:why)

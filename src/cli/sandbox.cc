@@ -26,7 +26,7 @@ constexpr View kViews[] = {
     {"maps", "the memory of each process"},
     {"fds", "the open files of each process"},
     {"mounts", "what is mounted, as mountinfo"},
-    {"syscalls", "system calls that programs asked for and that are not implemented"},
+    {"syscalls", "system calls that programs asked for and that it does not have"},
 };
 
 std::string view_names() {
@@ -99,7 +99,7 @@ const Command kSandboxCommand{
         "  maps       the memory of each process\n"
         "  fds        the open files of each process\n"
         "  mounts     what is mounted, as mountinfo\n"
-        "  syscalls   system calls that programs asked for and that are not implemented",
+        "  syscalls   system calls that programs asked for and that it does not have",
     .examples =
         "caisson sandbox fds web\n"
         "caisson sandbox mounts web",

@@ -48,8 +48,8 @@ class View {
       entries_[std::move(parent)].push_back(&entry);
     }
     // The sandbox's overlays are its own: no namespace of the host stands in their way.
-    pieces_ = !wants_sandbox(in.spec) &&
-              (!in.host.privileged || in_any_user_namespace(in, namespaces));
+    pieces_ =
+        !wants_sandbox(in.spec) && (!in.host.privileged || in_any_user_namespace(in, namespaces));
   }
 
   Result<> build();

@@ -1,9 +1,10 @@
 #include "plan/sandbox.h"
 
-#include <gtest/gtest.h>
 #include <linux/capability.h>
 
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "plan/compile.h"
 #include "plan/dump.h"

@@ -66,12 +66,12 @@ std::string for_each_task(Kernel& kernel, Container& container, bool leaders_onl
   return out;
 }
 
-std::string unimplemented(Kernel& kernel) {
+std::string missing_calls(Kernel& kernel) {
   std::string out;
   for (auto [number, count] : kernel.missing_calls()) {
     auto name = syscalls::name(number);
-    append(out, name.empty() ? cat("call ", number) : std::string(name),
-           ": not implemented, asked ", count, count == 1 ? " time\n" : " times\n");
+    append(out, name.empty() ? cat("call ", number) : std::string(name), ": asked for ", count,
+           count == 1 ? " time\n" : " times\n");
   }
   return out;
 }
@@ -93,7 +93,7 @@ std::string show_text(Kernel& kernel, Container& container, std::string_view wha
     return for_each_task(kernel, container, true, [](Task&) { return std::string(); });
   }
   if (what == "mounts") return vfs::mountinfo_text(*container.mounts, container.mounts->root());
-  if (what == "syscalls") return unimplemented(kernel);
+  if (what == "syscalls") return missing_calls(kernel);
   return cat("nothing is known as ", quoted(what), "\n");
 }
 

@@ -19,18 +19,18 @@ struct InterfaceAddress {
 
 struct Interface {
   int index = 0;
-  std::string name;
+  std::string name = {};
   std::uint32_t flags = 0;  // IFF_*
   std::uint32_t mtu = 0;
   std::uint16_t hardware_type = 0;  // ARPHRD_*
   std::array<std::uint8_t, 6> hardware_address{};
-  std::vector<InterfaceAddress> addresses;
+  std::vector<InterfaceAddress> addresses = {};
 };
 
 struct Route {  // of the main table
   int family = 0;
   std::uint8_t prefix_length = 0;
-  std::string destination, gateway, source;  // network byte order; empty: none
+  std::string destination = {}, gateway = {}, source = {};  // network byte order; empty: none
   int interface = 0;
   std::uint8_t protocol = 2;  // RTPROT_KERNEL
   std::uint8_t scope = 0;

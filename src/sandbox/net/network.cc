@@ -41,6 +41,23 @@ IpAddress Network::source_for(const IpAddress& to) const {
   return to.is_loopback() ? IpAddress::loopback(!to.is_v4()) : to;
 }
 
+bool Network::add_netlink_port(int protocol, std::uint32_t port) {
+  Locked lock(netlink_mutex_);
+  return netlink_ports_.emplace(protocol, port).second;
+}
+
+std::uint32_t Network::add_some_netlink_port(int protocol, std::uint32_t wanted) {
+  Locked lock(netlink_mutex_);
+  // Others are taken from the end, where no process ids are.
+  for (std::uint32_t port = wanted, next = ~std::uint32_t{0} - 4096;; port = next--)
+    if (port != 0 && netlink_ports_.emplace(protocol, port).second) return port;
+}
+
+void Network::remove_netlink_port(int protocol, std::uint32_t port) {
+  Locked lock(netlink_mutex_);
+  netlink_ports_.erase({protocol, port});
+}
+
 bool Network::add_abstract(int type, const std::string& name, UnixEndpoint& endpoint) {
   Locked lock(unix_mutex_);
   return abstract_.emplace(std::pair(type, name), &endpoint).second;

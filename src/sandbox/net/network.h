@@ -52,6 +52,12 @@ class Network final : public kernel::OpaqueNamespace {
   PortTable& tcp_ports() { return tcp_ports_; }
   PortTable& udp_ports() { return udp_ports_; }
 
+  // --- netlink: who has which port. False: taken.
+  bool add_netlink_port(int protocol, std::uint32_t port);
+  // `wanted`, or one that is free.
+  std::uint32_t add_some_netlink_port(int protocol, std::uint32_t wanted);
+  void remove_netlink_port(int protocol, std::uint32_t port);
+
   // --- unix sockets: abstract names, of stream and datagram sockets apart, with the leading null
   // byte. False: taken.
   bool add_abstract(int type, const std::string& name, UnixEndpoint& endpoint);
@@ -70,6 +76,8 @@ class Network final : public kernel::OpaqueNamespace {
   const Topology topology_;
   const Ref<fs::HostPoller> host_poller_;
   PortTable tcp_ports_{true}, udp_ports_{false};
+  Mutex netlink_mutex_;
+  std::set<std::pair<int, std::uint32_t>> netlink_ports_;
   mutable Mutex unix_mutex_;
   std::map<std::pair<int, std::string>, UnixEndpoint*> abstract_;
   std::set<UnixEndpoint*> unix_endpoints_;

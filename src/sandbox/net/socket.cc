@@ -1,6 +1,7 @@
 #include "sandbox/net/socket.h"
 
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -10,6 +11,7 @@
 #include "base/text.h"
 #include "sandbox/net/host_endpoint.h"
 #include "sandbox/net/interface_ioctl.h"
+#include "sandbox/net/netlink_endpoint.h"
 #include "sandbox/net/tcp_endpoint.h"
 #include "sandbox/net/udp_endpoint.h"
 #include "sandbox/net/unix_endpoint.h"
@@ -172,6 +174,13 @@ ErrnoOr<Ref<Endpoint>> create_inet(Network& network, int domain, int type, int p
   }
 }
 
+ErrnoOr<Ref<Endpoint>> create_netlink(Network& network, int type, int protocol) {
+  if (type != SOCK_RAW && type != SOCK_DGRAM) return std::unexpected(Errno{ESOCKTNOSUPPORT});
+  if (protocol != NETLINK_ROUTE && protocol != NETLINK_KOBJECT_UEVENT)
+    return std::unexpected(Errno{EPROTONOSUPPORT});
+  return Ref<Endpoint>(make_ref<NetlinkEndpoint>(Ref<Network>::share(&network), type, protocol));
+}
+
 }  // namespace
 
 ErrnoOr<Ref<Endpoint>> create_endpoint(Network& network, int domain, int type, int protocol,
@@ -183,6 +192,7 @@ ErrnoOr<Ref<Endpoint>> create_endpoint(Network& network, int domain, int type, i
     case AF_UNIX: return create_unix(network, type, protocol);
     case AF_INET:
     case AF_INET6: return create_inet(network, domain, type, protocol, requester);
+    case AF_NETLINK: return create_netlink(network, type, protocol);
     default: return std::unexpected(Errno{EAFNOSUPPORT});
   }
 }

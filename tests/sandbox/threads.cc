@@ -396,12 +396,6 @@ CASE(child_of_one_thread_is_waited_for_by_another) {
     if (pid == 0) _exit(5);
   });
   frame::join(pid);
-  in_thread([&] {
-    pid = fork();
-    if (pid == 0) _exit(5);
-  });
-  int status;
-  CALL(waitpid(pid, &status, __WNOTHREAD | WNOHANG) > 0 || errno == ECHILD);
 }
 
 CASE(barriers) {

@@ -81,12 +81,12 @@ class Tree {
   std::string set_mode(std::string_view path, std::uint32_t mode) const {
     vfs::AttributeChange wanted;
     wanted.mode = mode;
-    return change(path, wanted);
+    auto found = find(path, true);
+    return found ? said(vfs::change(*found, *context_.credentials, wanted)) : said(found);
   }
   std::string truncate(std::string_view path, std::uint64_t size) const {
-    vfs::AttributeChange wanted;
-    wanted.size = size;
-    return change(path, wanted);
+    auto found = find(path, true);
+    return found ? said(vfs::truncate(*found, *context_.credentials, size)) : said(found);
   }
   vfs::Attributes stat(std::string_view path) const {
     auto found = find(path);

@@ -6,6 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "sandbox/fs/file_fixture_test.h"
@@ -514,6 +517,43 @@ TEST_F(HostFs, ALinkPutInPlaceOfADirectoryDoesNotLeadOut) {
     ASSERT_EQ(::unlink(folder_.at("d").c_str()), 0);
     ASSERT_EQ(::rename(folder_.at("e").c_str(), folder_.at("d").c_str()), 0);
   }
+}
+
+// Somebody puts a link to the outside in a directory's place, again and again.
+TEST_F(HostFs, RacesOnTheHostDoNotLeadOut) {
+  TestFolder outside;
+  outside.write("f", "outside");
+  folder_.make_directory("d");
+  folder_.write("d/f", "inside");
+  ASSERT_EQ(::symlink(outside.path().c_str(), folder_.at("l").c_str()), 0);
+  std::atomic<bool> over{false};
+  std::thread swapper([&] {
+    Fd directory = folder_.open();
+    while (!over) (void)sys::renameat(directory, "d", directory, "l", RENAME_EXCHANGE);
+  });
+  auto fs = shared();
+  vfs::AttributeChange mode;
+  mode.mode = 0600;
+  for (int i = 0; i < 1500; ++i) {
+    auto d = fs->root()->lookup("d");
+    if (!d || !(*d)->is_directory()) continue;
+    if (i % 2 == 0) fs->drop_handles(static_cast<HostInode&>(**d));
+    auto f = (*d)->lookup("f");
+    if (f) {
+      (void)(*f)->change(mode);
+      auto text = read_inode(**f);
+      EXPECT_TRUE(!text || *text == "inside") << *text;
+    }
+    auto made = (*d)->create("made", creation(S_IFREG | 0644));
+    if (made) (void)(*d)->unlink("made", **made);
+    auto below = (*d)->make_directory("below", creation(0755, 7, 7));
+    if (below) (void)(*d)->remove_directory("below", **below);
+  }
+  over = true;
+  swapper.join();
+  EXPECT_EQ(outside.read("f"), "outside");
+  EXPECT_EQ(outside.stat("f").st_mode & 0777, 0644U);
+  EXPECT_EQ(MUST(sys::list_directory(outside.open(O_RDONLY | O_DIRECTORY))), Names{"f"});
 }
 
 // --- descriptors

@@ -6,6 +6,7 @@
 #include "sandbox/fs/host/filesystem.h"
 #include "sandbox/fs/overlay/filesystem.h"
 #include "sandbox/fs/overlay/inode.h"
+#include "sandbox/fs/tmpfs/tmp_filesystem.h"
 #include "sandbox/fs/tree_fixture_test.h"
 
 namespace caisson::sandbox::fs {
@@ -16,7 +17,7 @@ class OverlayTest : public ::testing::Test {
   void mount() {
     tree_ = nullptr;
     auto lower = MUST(HostFilesystem::create(lower_.open(), {}));
-    auto upper = MUST(HostFilesystem::create(upper_.open(), {}));
+    auto upper = upper_layer();
     overlay_ = MUST(OverlayFilesystem::create(lower, upper, {}));
     tree_ = std::make_unique<Tree>(overlay_);
   }
@@ -31,8 +32,18 @@ class OverlayTest : public ::testing::Test {
     mount();
     check();
   }
+  Ref<vfs::Filesystem> upper_layer() {
+    if (!in_memory_) return MUST(HostFilesystem::create(upper_.open(), {}));
+    if (!memory_) {
+      auto files = MUST(FileMemory::create());
+      memory_ = TmpFilesystem::create(files, nullptr, TmpOptions());
+    }
+    return memory_;
+  }
   TestFolder lower_;
   TestFolder upper_;
+  bool in_memory_ = false;  // the upper layer is a tmpfs
+  Ref<vfs::Filesystem> memory_;
   Ref<OverlayFilesystem> overlay_;
   std::unique_ptr<Tree> tree_;
 };

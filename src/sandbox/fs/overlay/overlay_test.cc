@@ -374,6 +374,55 @@ TEST_F(Overlay, AnUpperFileIsRefused) {
   EXPECT_EQ(errno_of(OverlayFilesystem::create(lower, upper, {})), ENOTDIR);
 }
 
+// --- an upper layer in memory
+
+class OverlayInMemory : public OverlayTest {
+ protected:
+  void SetUp() override { in_memory_ = true; }
+};
+
+TEST_F(OverlayInMemory, CopiesSparseAndLargeFiles) {
+  Fd file = MUST(sys::openat(sys::kCwd, lower_.at("f").c_str(), O_RDWR | O_CREAT, 0644));
+  MUST(sys::ftruncate(file, 64 << 20));
+  MUST(sys::pwrite(file, std::as_bytes(std::span("data", 4)), 32 << 20));
+  EXPECT_EQ(tree().append("/f", "!"), "ok");
+  EXPECT_EQ(tree().stat("/f").size, (64U << 20) + 1);
+  EXPECT_LT(tree().stat("/f").blocks, 1U << 11);
+  EXPECT_EQ(MUST(read_file(*tree().open("/f", O_RDONLY), 4, 32 << 20)), "data");
+}
+
+TEST_F(OverlayInMemory, KeepsNumbersAndAttributesOverTheCopy) {
+  lower_.write("f", "x", 04711);
+  ASSERT_EQ(::chmod(lower_.at("f").c_str(), 04711), 0);
+  auto before = tree().stat("/f");
+  MUST(tree().inode("/f").set_attribute("user.a", "1", 0));
+  twice([&] {
+    EXPECT_EQ(tree().stat("/f").inode, before.inode);
+    EXPECT_EQ(tree().stat("/f").mode, before.mode);
+    EXPECT_EQ(tree().stat("/f").modified, before.modified);
+    EXPECT_EQ(MUST(tree().inode("/f").list_attributes()), Names{"user.a"});
+  });
+}
+
+TEST_F(OverlayInMemory, RemovedFilesStayUsable) {
+  lower_.write("f", "old");
+  auto file = tree().open("/f", O_RDWR);
+  EXPECT_EQ(tree().unlink("/f"), "ok");
+  MUST(write_file(*file, "NEW"));
+  EXPECT_EQ(MUST(read_file(*file)), "NEW");
+}
+
+TEST_F(OverlayInMemory, AFullUpperLayerIsEnospcAndLeavesTheFileAsItWas) {
+  lower_.write("f", std::string(100'000, 'x'));
+  TmpOptions small;
+  small.size = 16 << 10;
+  memory_ = TmpFilesystem::create(MUST(FileMemory::create()), nullptr, small);
+  EXPECT_EQ(tree().append("/f", "y"), "ENOSPC");
+  EXPECT_EQ(tree().stat("/f").size, 100'000U);
+  EXPECT_EQ(tree().list(), Names{"f"});
+  EXPECT_EQ(tree().unlink("/f"), "ok");
+}
+
 // --- mount points
 
 TEST_F(Overlay, MountPointsStayOutOfTheUpperLayer) {

@@ -69,6 +69,7 @@ Result<Ref<vfs::Filesystem>> Filesystems::host(Fd place, bool exclusive,
                                                const std::string& target) {
   fs::HostOptions options;
   options.exclusive = exclusive;
+  options.special = special_;
   auto made = fs::HostFilesystem::create(std::move(place), std::move(options));
   if (made) return Ref<vfs::Filesystem>(std::move(*made));
   return std::unexpected(Error(made.error()).doing("mount on ", target).step("mounts"));

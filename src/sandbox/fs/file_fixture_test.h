@@ -20,7 +20,7 @@
 
 namespace caisson::sandbox::fs {
 
-class NoMemory final : public vfs::Memory {
+class NowhereMemory final : public vfs::Memory {
  public:
   ErrnoOr<std::size_t> read(std::uint64_t, std::span<std::byte>) override {
     return std::unexpected(Errno{EFAULT});
@@ -30,14 +30,14 @@ class NoMemory final : public vfs::Memory {
   }
 };
 
-class TestCaller final : public vfs::Caller {
+class FolderCaller final : public vfs::Caller {
  public:
   const vfs::Credentials& credentials() const override { return *credentials_; }
   vfs::Memory& memory() override { return memory_; }
 
  private:
   Ref<vfs::Credentials> credentials_ = vfs::Credentials::root();
-  NoMemory memory_;
+  NowhereMemory memory_;
 };
 
 // A folder that goes with the test.
@@ -96,13 +96,13 @@ inline ErrnoOr<Ref<vfs::Inode>> find(Ref<vfs::Inode> root, std::string_view path
 }
 
 inline ErrnoOr<Ref<vfs::File>> open_inode(vfs::Inode& inode, std::uint32_t flags) {
-  TestCaller caller;
+  FolderCaller caller;
   return inode.open(vfs::Path(), vfs::OpenFlags{flags}, caller);
 }
 
 inline ErrnoOr<std::string> read_file(vfs::File& file, std::size_t limit = 1 << 20,
                                       std::uint64_t offset = 0) {
-  TestCaller caller;
+  FolderCaller caller;
   std::string text(limit, '\0');
   auto buffer = vfs::IoBuffer::of(std::as_writable_bytes(std::span(text)));
   text.resize(TRY(file.read_at(buffer, offset, caller)));
@@ -114,7 +114,7 @@ inline ErrnoOr<std::string> read_inode(vfs::Inode& inode) {
 }
 inline ErrnoOr<std::size_t> write_file(vfs::File& file, std::string_view text,
                                        std::uint64_t offset = 0) {
-  TestCaller caller;
+  FolderCaller caller;
   auto buffer = vfs::IoBuffer::of(std::as_bytes(std::span(text)));
   return file.write_at(buffer, offset, caller);
 }
@@ -144,7 +144,7 @@ struct Entries final : vfs::DirectorySink {
 
 // Sorted, without "." and "..".
 inline std::vector<std::string> names_of(vfs::Inode& directory) {
-  TestCaller caller;
+  FolderCaller caller;
   auto file = MUST(open_inode(directory, O_RDONLY | O_DIRECTORY));
   Entries entries;
   MUST(file->read_directory(entries, caller));

@@ -117,7 +117,7 @@ class Tree {
   }
 
  private:
-  TestCaller caller_;
+  FolderCaller caller_;
   Ref<vfs::MountNamespace> mounts_;
   vfs::WalkContext context_;
 };

@@ -87,7 +87,7 @@ TEST_F(HostFs, OneInodePerFileWhateverItsName) {
 TEST_F(HostFs, ListsDirectoriesWithStablePositions) {
   for (int i = 0; i < 300; ++i) folder_.write(cat("file", i), "");
   auto fs = mount();
-  TestCaller caller;
+  FolderCaller caller;
   auto file = MUST(open_inode(*fs->root(), O_RDONLY | O_DIRECTORY));
   Entries all;
   for (;;) {
@@ -127,7 +127,7 @@ TEST_F(HostFs, TheEndsOfAFifoMeetInTheSandbox) {
   auto fifo = MUST(find(mount()->root(), "p"));
   auto end = MUST(open_inode(*fifo, O_RDONLY | O_NONBLOCK));
   auto other = MUST(open_inode(*fifo, O_WRONLY | O_NONBLOCK));
-  TestCaller caller;
+  FolderCaller caller;
   std::string_view text = "through";
   auto buffer = vfs::IoBuffer::of(std::as_bytes(std::span(text)));
   EXPECT_EQ(MUST(other->write(buffer, caller)), 7U);
@@ -167,7 +167,7 @@ TEST_F(HostFs, AppendsAtTheEndThatOthersMoved) {
     auto inode = MUST(find(fs->root(), "log"));
     auto file = MUST(open_inode(*inode, O_WRONLY | O_APPEND));
     auto other = MUST(open_inode(*inode, O_WRONLY | O_APPEND));
-    TestCaller caller;
+    FolderCaller caller;
     std::uint64_t end = 0;
     std::string_view text = "two,";
     auto buffer = vfs::IoBuffer::of(std::as_bytes(std::span(text)));

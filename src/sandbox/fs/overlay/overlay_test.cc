@@ -326,7 +326,7 @@ TEST_F(Overlay, FifoEndsMeetAcrossTheCopy) {
   EXPECT_EQ(tree().set_mode("/p", 0600), "ok");
   auto writer = tree().open("/p", O_WRONLY | O_NONBLOCK);
   ASSERT_TRUE(writer);
-  TestCaller caller;
+  FolderCaller caller;
   std::string_view text = "x";
   auto from = vfs::IoBuffer::of(std::as_bytes(std::span(text)));
   EXPECT_EQ(MUST(writer->write(from, caller)), 1U);

@@ -40,12 +40,12 @@ ErrnoOr<std::string> nothing(ErrnoOr<> result) {
 
 }  // namespace
 
-ErrnoOr<std::size_t> TestMemory::read(std::uint64_t address, std::span<std::byte> to) {
+ErrnoOr<std::size_t> ScriptMemory::read(std::uint64_t address, std::span<std::byte> to) {
   if (address < 4096) return failed(EFAULT);
   std::memcpy(to.data(), std::bit_cast<const void*>(address), to.size());
   return to.size();
 }
-ErrnoOr<std::size_t> TestMemory::write(std::uint64_t address, std::span<const std::byte> from) {
+ErrnoOr<std::size_t> ScriptMemory::write(std::uint64_t address, std::span<const std::byte> from) {
   if (address < 4096) return failed(EFAULT);
   std::memcpy(std::bit_cast<void*>(address), from.data(), from.size());
   return from.size();

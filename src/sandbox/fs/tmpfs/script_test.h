@@ -29,13 +29,13 @@ std::uint64_t resolve_flags_of(std::string_view names);
 // In a child process, chrooted to a new directory on a tmpfs; null without the privilege.
 std::unique_ptr<Executor> make_host_executor();
 
-class TestMemory final : public vfs::Memory {
+class ScriptMemory final : public vfs::Memory {
  public:
   ErrnoOr<std::size_t> read(std::uint64_t address, std::span<std::byte> to) override;
   ErrnoOr<std::size_t> write(std::uint64_t address, std::span<const std::byte> from) override;
 };
 
-class TestCaller final : public vfs::Caller {
+class ScriptCaller final : public vfs::Caller {
  public:
   const vfs::Credentials& credentials() const override { return *credentials_; }
   vfs::Memory& memory() override { return memory_; }
@@ -43,7 +43,7 @@ class TestCaller final : public vfs::Caller {
 
  private:
   Ref<vfs::Credentials> credentials_ = vfs::Credentials::root();
-  TestMemory memory_;
+  ScriptMemory memory_;
 };
 
 // A namespace with one tmpfs.
@@ -56,7 +56,7 @@ class GuestExecutor final : public Executor {
   vfs::WalkContext context();
   ErrnoOr<Ref<vfs::File>> open(std::string_view path, int flags, std::uint32_t mode = 0644);
   ErrnoOr<vfs::Path> find(std::string_view path);
-  TestCaller& caller() { return caller_; }
+  ScriptCaller& caller() { return caller_; }
   Ref<TmpFilesystem> filesystem() { return filesystem_; }
   Ref<FileMemory> memory() { return memory_; }
   vfs::MountNamespace& mounts() { return *mounts_; }
@@ -78,7 +78,7 @@ class GuestExecutor final : public Executor {
   Ref<TmpFilesystem> filesystem_;
   Ref<vfs::MountNamespace> mounts_;
   vfs::Path root_, cwd_;
-  TestCaller caller_;
+  ScriptCaller caller_;
   std::uint32_t umask_ = 0;
 };
 

@@ -15,5 +15,10 @@ Value call_eventfd(Task& task, const Arguments& arguments);
 Value call_eventfd2(Task& task, const Arguments& arguments);
 Value call_pipe(Task& task, const Arguments& arguments);
 Value call_pipe2(Task& task, const Arguments& arguments);
+Value call_timerfd_create(Task& task, const Arguments& arguments);
+Value call_timerfd_settime(Task& task, const Arguments& arguments);
+Value call_timerfd_gettime(Task& task, const Arguments& arguments);
+Value call_signalfd(Task& task, const Arguments& arguments);
+Value call_signalfd4(Task& task, const Arguments& arguments);
 
 }  // namespace caisson::sandbox::syscalls

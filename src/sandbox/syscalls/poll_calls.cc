@@ -251,6 +251,13 @@ constexpr Entry kEntries[] = {
     {__NR_pipe, "pipe", call_pipe},
 #endif
     {__NR_pipe2, "pipe2", call_pipe2},
+    {__NR_timerfd_create, "timerfd_create", call_timerfd_create},
+    {__NR_timerfd_settime, "timerfd_settime", call_timerfd_settime},
+    {__NR_timerfd_gettime, "timerfd_gettime", call_timerfd_gettime},
+#ifdef __NR_signalfd
+    {__NR_signalfd, "signalfd", call_signalfd},
+#endif
+    {__NR_signalfd4, "signalfd4", call_signalfd4},
 };
 
 }  // namespace

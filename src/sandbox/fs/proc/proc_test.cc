@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "sandbox/fs/eventfd/eventfd.h"
 #include "sandbox/fs/pipe/pipe_file.h"
-#include "sandbox/fs/proc/kernel_fixture_test.h"
+#include "sandbox/fs/kernel_fixture_test.h"
 #include "sys/file.h"
 
 namespace caisson::sandbox::fs {

@@ -1,5 +1,6 @@
 #include "sandbox/fs/special.h"
 
+#include <fcntl.h>
 #include <sys/sysmacros.h>
 
 #include <cerrno>
@@ -25,7 +26,9 @@ ErrnoOr<Ref<vfs::File>> SpecialFiles::open(const vfs::Path& path, Ref<vfs::Inode
         driver = range.driver;
   }
   if (!driver) return std::unexpected(Errno{ENXIO});
-  return driver->open(path, std::move(inode), device, flags, caller);
+  Ref<vfs::File> file = TRY(driver->open(path, std::move(inode), device, flags, caller));
+  file->set_flags(file->flags() & ~std::uint32_t{O_NOCTTY});  // not to be seen by F_GETFL
+  return file;
 }
 
 }  // namespace caisson::sandbox::fs

@@ -191,6 +191,7 @@ void Kernel::leave_session(ThreadGroup& group) {
     if (session.leader != &group) return;
     session.leader = nullptr;
     terminal = std::exchange(session.terminal, nullptr);
+    if (terminal) terminal->set_session(nullptr);
     ProcessGroup* foreground =
         terminal ? find_process_group(*session.pid_namespace, session.foreground_group) : nullptr;
     if (foreground != nullptr) {

@@ -116,6 +116,7 @@ ErrnoOr<> Kernel::link_first(const ProcessRequest& request, Task& task) {
   if (request.terminal) {
     group.process_group->session->terminal = request.terminal;
     group.process_group->session->foreground_group = group.id();
+    request.terminal->set_session(group.process_group->session.get());
   }
   count_process(group, request.credentials->uid);
   Container& container = *request.container;

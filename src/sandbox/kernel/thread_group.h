@@ -20,6 +20,7 @@ class Container;
 class GroupTimers;
 class Kernel;
 class PidNamespace;
+class Session;
 class Task;
 class ThreadGroup;
 
@@ -34,6 +35,8 @@ class ControllingTerminal : public RefCounted {
   virtual std::uint64_t device() const = 0;  // makedev(3), for /proc/PID/stat
   virtual std::string name() const = 0;      // "/dev/pts/0"
   virtual void hang_up() = 0;                // the session's leader ended
+  // Whose terminal it is from now on; null: nobody's. Under the task lock.
+  virtual void set_session(Session* session) = 0;
 };
 
 // Both are named by the ids of the process that made them, and keep these from being given again

@@ -49,8 +49,10 @@ ErrnoOr<Ref<File>> open_checked(const Path& path, std::uint32_t flags, Caller& c
   bool special = !S_ISREG(inode.type()) && !inode.is_directory();
   if (inode.type() == S_IFSOCK) return failed(ENXIO);
   if (OpenFlags{flags}.writable() && !special) TRY(may_write(path));
-  constexpr std::uint32_t kForOpeningOnly = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
-  return inode.open(path, OpenFlags{flags & ~kForOpeningOnly}, caller);
+  // A terminal has to know of O_NOCTTY.
+  std::uint32_t for_opening_only = O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC;
+  if (inode.type() != S_IFCHR) for_opening_only |= O_NOCTTY;
+  return inode.open(path, OpenFlags{flags & ~for_opening_only}, caller);
 }
 
 ErrnoOr<Ref<File>> open_existing(const Path& path, std::uint32_t flags, Caller& caller,

@@ -6,7 +6,11 @@
 #include "sandbox/fs/host/filesystem.h"
 #include "sandbox/fs/overlay/filesystem.h"
 #include "sandbox/fs/proc/proc.h"
+#include "sandbox/fs/sys/sysfs.h"
 #include "sandbox/fs/tmpfs/tmp_filesystem.h"
+#include "sandbox/fs/tty/devpts.h"
+#include "sandbox/net/network.h"
+#include "sandbox/net/proc_text.h"
 
 namespace caisson::sandbox::boot {
 namespace {
@@ -26,6 +30,11 @@ std::string option_text(const plan::MountStep& step) {
   return text;
 }
 
+std::optional<std::string> network_text(kernel::Task& task, std::string_view name) {
+  net::Network* network = task.network ? task.network->network() : nullptr;
+  return network != nullptr ? net::proc_net_text(*network, name) : std::nullopt;
+}
+
 }  // namespace
 
 Result<Filesystems> Filesystems::create(kernel::Kernel& kernel, Ref<kernel::Container> container,
@@ -40,7 +49,7 @@ Result<Filesystems> Filesystems::create(kernel::Kernel& kernel, Ref<kernel::Cont
 
 Result<Ref<vfs::Filesystem>> Filesystems::make_tmpfs(const plan::MountStep& step,
                                                      const vfs::Path& point) {
-  auto options = fs::TmpOptions::parse(step.type == "devpts" ? "" : option_text(step));
+  auto options = fs::TmpOptions::parse(option_text(step));
   if (!options) {
     return std::unexpected(Error(options.error())
                                .doing("mount tmpfs on ", step.target)
@@ -54,13 +63,30 @@ Result<Ref<vfs::Filesystem>> Filesystems::make_tmpfs(const plan::MountStep& step
   return made;
 }
 
+// /dev/ptmx and /dev/tty are those of the last one that was mounted.
+Result<Ref<vfs::Filesystem>> Filesystems::make_devpts(const plan::MountStep& step) {
+  auto options = fs::DevptsOptions::parse(option_text(step));
+  if (!options) {
+    return std::unexpected(Error(options.error())
+                               .doing("mount devpts on ", step.target)
+                               .step("mounts")
+                               .cure("its options are mode, ptmxmode, uid, gid and max"));
+  }
+  auto devpts = fs::DevptsFilesystem::create(kernel_, *options);
+  fs::add_terminal_devices(*special_, devpts);
+  return Ref<vfs::Filesystem>(std::move(devpts));
+}
+
 Result<Ref<vfs::Filesystem>> Filesystems::make(const plan::MountStep& step,
                                                const vfs::Path& point) {
   if (step.type == "tmpfs" || step.type == "ramfs" || step.type == "devtmpfs" ||
-      step.type == "mqueue" || step.type == "sysfs" || step.type == "devpts")
+      step.type == "mqueue")
     return make_tmpfs(step, point);
   if (step.type == "proc")
-    return Ref<vfs::Filesystem>(fs::ProcFilesystem::create(kernel_, container_->pids, facts_));
+    return Ref<vfs::Filesystem>(
+        fs::ProcFilesystem::create(kernel_, container_->pids, facts_, network_text));
+  if (step.type == "sysfs") return Ref<vfs::Filesystem>(fs::SysFilesystem::create(facts_));
+  if (step.type == "devpts") return make_devpts(step);
   return std::unexpected(
       Error(Errno{ENODEV}).doing("mount ", step.type, " on ", step.target).step("mounts"));
 }

@@ -32,6 +32,7 @@ class Filesystems {
   Filesystems(kernel::Kernel& kernel, Ref<kernel::Container> container)
       : kernel_(kernel), container_(std::move(container)) {}
   Result<Ref<vfs::Filesystem>> make_tmpfs(const plan::MountStep& step, const vfs::Path& point);
+  Result<Ref<vfs::Filesystem>> make_devpts(const plan::MountStep& step);
 
   kernel::Kernel& kernel_;
   Ref<kernel::Container> container_;

@@ -8,6 +8,7 @@
 
 #include "sandbox/boot/boot_caller.h"
 #include "sandbox/fs/host_file/host_file.h"
+#include "sandbox/fs/tty/terminal_files.h"
 #include "sys/process.h"
 
 namespace caisson::sandbox::boot {
@@ -78,6 +79,8 @@ Result<Standard> standard_files(kernel::Container& container, const plan::Proces
   if (process.terminal) {
     auto terminal = TRY(open_guest_terminal(*container.mounts, stdio[0]));
     for (int fd = 0; fd < 3; ++fd) TRY(standard.files->put(fd, terminal.slave, false, 3, nullptr));
+    if (auto* slave = vfs::file_as<fs::TerminalFile>(*terminal.slave))
+      standard.controlling = slave->terminal();
     standard.bridge = TRY(TerminalBridge::start(std::move(stdio[0]), std::move(terminal.master)));
     return standard;
   }

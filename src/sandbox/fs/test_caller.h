@@ -14,10 +14,10 @@
 
 namespace caisson::sandbox::fs {
 
-class TestMemory final : public vfs::Memory {
+class CallerMemory final : public vfs::Memory {
  public:
   static constexpr std::uint64_t kBegin = 0x10000;
-  explicit TestMemory(std::size_t size = 1 << 20) : bytes_(size) {}
+  explicit CallerMemory(std::size_t size = 1 << 20) : bytes_(size) {}
   ErrnoOr<std::size_t> read(std::uint64_t address, std::span<std::byte> to) override {
     std::size_t size = TRY(reachable(address, to.size()));
     std::memcpy(to.data(), bytes_.data() + (address - kBegin), size);
@@ -43,7 +43,7 @@ class FakeCaller final : public vfs::Caller {
   explicit FakeCaller(Ref<vfs::Credentials> credentials = vfs::Credentials::root())
       : credentials_(std::move(credentials)) {}
   const vfs::Credentials& credentials() const override { return *credentials_; }
-  TestMemory& memory() override { return memory_; }
+  CallerMemory& memory() override { return memory_; }
 
   // --- what tests do with files: a value, or a negated errno
   static long result(const ErrnoOr<std::size_t>& outcome) {
@@ -69,15 +69,15 @@ class FakeCaller final : public vfs::Caller {
   // An ioctl whose argument points to a T, which it may change.
   template <typename T>
   long ioctl_on(vfs::File& file, std::uint32_t request, T& value) {
-    (void)memory_.write(TestMemory::kBegin, std::as_bytes(std::span(&value, 1)));
-    long outcome = ioctl(file, request, TestMemory::kBegin);
-    (void)memory_.read(TestMemory::kBegin, std::as_writable_bytes(std::span(&value, 1)));
+    (void)memory_.write(CallerMemory::kBegin, std::as_bytes(std::span(&value, 1)));
+    long outcome = ioctl(file, request, CallerMemory::kBegin);
+    (void)memory_.read(CallerMemory::kBegin, std::as_writable_bytes(std::span(&value, 1)));
     return outcome;
   }
 
  private:
   Ref<vfs::Credentials> credentials_;
-  TestMemory memory_;
+  CallerMemory memory_;
 };
 
 // Counts what a queue tells.

@@ -1,5 +1,5 @@
-// /proc/PID/net of a network that has a loopback interface and no sockets to show: the tables with
-// their headings, as programs expect them.
+// /proc/PID/net: what the network's floor tells, and for the rest the tables of a network that has
+// a loopback interface and nothing else, with the headings that programs expect.
 #include "sandbox/fs/proc/proc.h"
 
 namespace caisson::sandbox::fs {
@@ -60,8 +60,14 @@ constexpr Table kTables[] = {
 
 }  // namespace
 
-void add_network_files(StaticDirectory& directory) {
-  for (const Table& table : kTables) directory.add_constant(table.name, std::string(table.text));
+void add_network_files(ProcFilesystem& proc, const Ref<kernel::Task>& task,
+                       StaticDirectory& directory) {
+  for (const Table& table : kTables)
+    directory.add(table.name, [task, tell = proc.network_text(), &table](vfs::Caller&) {
+      std::optional<std::string> text;
+      if (tell != nullptr) text = tell(*task, table.name);
+      return ErrnoOr<std::string>(text ? std::move(*text) : std::string(table.text));
+    });
 }
 
 }  // namespace caisson::sandbox::fs

@@ -98,9 +98,10 @@ ProcFilesystem::ProcFilesystem(kernel::Kernel& kernel, Ref<kernel::PidNamespace>
 }
 
 Ref<ProcFilesystem> ProcFilesystem::create(kernel::Kernel& kernel, Ref<kernel::PidNamespace> pids,
-                                           MachineFacts facts) {
+                                           MachineFacts facts, NetworkText network_text) {
   auto proc =
       Ref<ProcFilesystem>::adopt(new ProcFilesystem(kernel, std::move(pids), std::move(facts)));
+  proc->network_text_ = network_text;
   auto root = make_ref<ProcRoot>(*proc);
   ProcFilesystem* raw = proc.get();  // outlives its inodes
   root->add_link("self", [raw](vfs::Caller* caller) { return self_text(*raw, caller, false); });

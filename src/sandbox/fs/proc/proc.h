@@ -1,7 +1,9 @@
 // proc(5): the tasks of a pid namespace and the sandbox's figures as files.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/ref.h"
 #include "sandbox/fs/generated/generated.h"
@@ -11,12 +13,17 @@
 
 namespace caisson::sandbox::fs {
 
+// A text of /proc/net about the network of a task, from the floor that knows it; none for names
+// that it does not have.
+using NetworkText = std::optional<std::string> (*)(kernel::Task& task, std::string_view name);
+
 class ProcFilesystem final : public GeneratedFilesystem {
  public:
   // Shows the ids of `pids`, whose tasks and descendants are all that is visible.
   static Ref<ProcFilesystem> create(kernel::Kernel& kernel, Ref<kernel::PidNamespace> pids,
-                                    MachineFacts facts);
+                                    MachineFacts facts, NetworkText network_text = nullptr);
 
+  NetworkText network_text() const { return network_text_; }
   kernel::Kernel& kernel() const { return kernel_; }
   const kernel::PidNamespace& pids() const { return *pids_; }
   const MachineFacts& facts() const { return facts_; }
@@ -29,6 +36,7 @@ class ProcFilesystem final : public GeneratedFilesystem {
   kernel::Kernel& kernel_;
   const Ref<kernel::PidNamespace> pids_;
   const MachineFacts facts_;
+  NetworkText network_text_ = nullptr;
   Ref<vfs::Mount> anonymous_;
 };
 
@@ -38,7 +46,9 @@ inline kernel::Task& task_of(vfs::Caller& caller) { return static_cast<kernel::T
 // --- parts of the root directory
 void add_machine_files(ProcFilesystem& proc, StaticDirectory& root);  // stat, meminfo ...
 void add_sysctl(ProcFilesystem& proc, StaticDirectory& root);         // sys/
-void add_network_files(StaticDirectory& directory);                   // of /proc/PID/net
+// Of /proc/PID/net.
+void add_network_files(ProcFilesystem& proc, const Ref<kernel::Task>& task,
+                       StaticDirectory& directory);
 
 // --- texts that several places have
 std::string padded_left(std::string_view text, std::size_t width);   // "   12"

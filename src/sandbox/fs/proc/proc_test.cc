@@ -9,8 +9,8 @@
 
 #include "base/text.h"
 #include "sandbox/fs/eventfd/eventfd.h"
-#include "sandbox/fs/pipe/pipe_file.h"
 #include "sandbox/fs/kernel_fixture_test.h"
+#include "sandbox/fs/pipe/pipe_file.h"
 #include "sys/file.h"
 
 namespace caisson::sandbox::fs {

@@ -106,7 +106,7 @@ class TaskDirectory final : public OfTask<GeneratedDirectory> {
 ErrnoOr<Ref<vfs::Inode>> TaskDirectory::proc_net_or_attr(std::string_view name) {
   auto directory = make_ref<StaticDirectory>(proc(), child(name));
   if (name == "net") {
-    add_network_files(*directory);
+    add_network_files(proc(), task(), *directory);
   } else {
     // Without a security module: what reads as empty in Linux is EINVAL there as well.
     for (std::string_view file : {"current", "exec", "prev", "fscreate", "keycreate", "sockcreate"})

@@ -143,8 +143,9 @@ ErrnoOr<> HostFile::allocate(int mode, std::uint64_t offset, std::uint64_t lengt
 }
 
 ErrnoOr<vfs::MapSource> HostFile::map_source(std::uint64_t offset, std::uint64_t /*length*/,
-                                             int protection, bool shared) {
-  if (shared && (protection & PROT_WRITE) != 0) host_inode().mapped_for_writing();
+                                             int /*protection*/, bool shared) {
+  // It may be made writable later.
+  if (shared && writable()) host_inode().mapped_for_writing();
   return vfs::MapSource{fd().number(), offset, ~std::uint64_t{0}};
 }
 

@@ -203,6 +203,22 @@ TEST_F(HostFs, TruncatesPunchesAndSeeksHoles) {
   EXPECT_EQ(MUST(made->attributes()).size, (1U << 20) + 4096);
 }
 
+TEST_F(HostFs, WritesThroughAMappingAreSeenByStat) {
+  folder_.write("f", "x");
+  auto inode = MUST(find(mount()->root(), "f"));
+  vfs::AttributeChange old;
+  old.modified = vfs::Timestamp{1000, 0};
+  MUST(inode->change(old));
+  EXPECT_EQ(MUST(inode->attributes()).modified.seconds, 1000);
+  auto file = MUST(open_inode(*inode, O_RDWR));
+  int fd = MUST(file->map_source(0, 4096, PROT_READ, true)).fd;
+  void* bytes = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  ASSERT_NE(bytes, MAP_FAILED);
+  *static_cast<char*>(bytes) = 'y';
+  EXPECT_GT(MUST(inode->attributes()).modified.seconds, 1000);
+  EXPECT_EQ(::munmap(bytes, 4096), 0);
+}
+
 TEST_F(HostFs, RemovesNamesAndKeepsOpenFiles) {
   folder_.write("f", "still here");
   auto fs = mount();

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "sandbox/fs/dev/memory_devices.h"
+#include "sandbox/fs/file_services.h"
 #include "sandbox/fs/host/filesystem.h"
 #include "sandbox/fs/overlay/filesystem.h"
 #include "sandbox/fs/proc/proc.h"
@@ -44,7 +45,19 @@ Result<Filesystems> Filesystems::create(kernel::Kernel& kernel, Ref<kernel::Cont
   filesystems.memory_ = TRY_CTX(fs::FileMemory::create(), "make the memory of files");
   filesystems.special_ = make_ref<fs::SpecialFiles>();
   fs::add_memory_devices(*filesystems.special_);
+  filesystems.serve_guests();
   return filesystems;
+}
+
+// What guests mount themselves, and their files without a name.
+void Filesystems::serve_guests() {
+  auto services = fs::FileServices::create(memory_, special_);
+  services->add_type(
+      "proc", [facts = facts_](kernel::Task& task, std::string_view, std::string_view) {
+        return ErrnoOr<Ref<vfs::Filesystem>>(
+            fs::ProcFilesystem::create(task.kernel(), task.group().pid_namespace, facts));
+      });
+  kernel_.set_file_services(std::move(services));
 }
 
 Result<Ref<vfs::Filesystem>> Filesystems::make_tmpfs(const plan::MountStep& step,

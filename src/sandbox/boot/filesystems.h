@@ -31,6 +31,7 @@ class Filesystems {
  private:
   Filesystems(kernel::Kernel& kernel, Ref<kernel::Container> container)
       : kernel_(kernel), container_(std::move(container)) {}
+  void serve_guests();
   Result<Ref<vfs::Filesystem>> make_tmpfs(const plan::MountStep& step, const vfs::Path& point);
   Result<Ref<vfs::Filesystem>> make_devpts(const plan::MountStep& step);
 

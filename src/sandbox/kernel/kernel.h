@@ -14,6 +14,7 @@
 #include "base/mutex.h"
 #include "base/ref.h"
 #include "base/result.h"
+#include "sandbox/kernel/file_services.h"
 #include "sandbox/kernel/namespaces.h"
 #include "sandbox/kernel/signals.h"
 #include "sandbox/kernel/task.h"
@@ -174,6 +175,10 @@ class Kernel {
   const Machine& machine() const { return machine_; }
   void set_machine(Machine machine) { machine_ = std::move(machine); }  // before the first process
 
+  // Null: no new file systems, no memory files.
+  FileServices* file_services() const { return file_services_.get(); }
+  void set_file_services(Ref<FileServices> services) { file_services_ = std::move(services); }
+
   // Calls without an implementation, counted by number for `why`.
   void count_missing_call(std::uint64_t number);
   std::map<std::uint64_t, std::uint64_t> missing_calls() const;
@@ -242,6 +247,7 @@ class Kernel {
   std::unique_ptr<platform::Platform> platform_;
   SyscallFunction syscall_;
   Machine machine_;
+  Ref<FileServices> file_services_;
   std::unique_ptr<FutexTable> futexes_;
   std::unique_ptr<TimerQueue> timers_;
   std::unique_ptr<StopGate> gate_;

@@ -69,6 +69,7 @@ class Task final : public RefCounted, public vfs::Caller {
   // --- vfs::Caller
   const vfs::Credentials& credentials() const override { return *credentials_; }  // [O]
   mm::MemoryMap& memory() override { return *memory_; }                           // [O]
+  const void* lock_owner() const override { return files_.get(); }                // [O]
 
   // --- parts that clone(2) shares or copies. Getters without a lock are for the owner; the others
   // (as /proc needs them) take a reference under [M] and may give null for a task that ended.

@@ -12,6 +12,8 @@ class Caller {
   virtual ~Caller() = default;
   virtual const Credentials& credentials() const = 0;
   virtual Memory& memory() = 0;
+  // Who owns the locks that it sets by fcntl(2): its table of descriptors.
+  virtual const void* lock_owner() const { return this; }
 };
 
 }  // namespace caisson::sandbox::vfs

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "sandbox/vfs/caller.h"
+#include "sandbox/vfs/file_locks.h"
 #include "sandbox/vfs/walk.h"
 
 namespace caisson::sandbox::vfs {
@@ -130,7 +132,12 @@ ErrnoOr<> File::allocate(int, std::uint64_t, std::uint64_t) {
 ErrnoOr<MapSource> File::map_source(std::uint64_t, std::uint64_t, int, bool) {
   return failed(ENODEV);
 }
-void File::descriptor_closed(Caller*) {}
+// A process loses its locks on a file with any descriptor that it closes (fcntl(2)).
+void File::descriptor_closed(Caller* owner) {
+  if (inode_ == nullptr || owner == nullptr) return;
+  Inode& inode = inode_->data_inode();
+  if (inode.known_locks() != nullptr) inode.known_locks()->release(owner->lock_owner());
+}
 
 std::string File::link_text(const Path& root) {
   if (path_.mount) return path_text(path_, root);

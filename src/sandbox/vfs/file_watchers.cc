@@ -1,4 +1,5 @@
 #include "sandbox/vfs/file.h"
+#include "sandbox/vfs/file_locks.h"
 
 namespace caisson::sandbox::vfs {
 
@@ -27,6 +28,9 @@ void File::last_reference_dropped() {
       watcher.file_ended();
     }
   }
+  // Those of the open file itself: flock(2), F_OFD_SETLK.
+  if (inode_ != nullptr && inode_->data_inode().known_locks() != nullptr)
+    inode_->data_inode().known_locks()->release(this);
   delete this;
 }
 

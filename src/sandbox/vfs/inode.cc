@@ -9,6 +9,7 @@
 
 #include "sandbox/vfs/dentry_cache.h"
 #include "sandbox/vfs/file.h"
+#include "sandbox/vfs/file_locks.h"
 #include "sandbox/vfs/mount.h"
 
 namespace caisson::sandbox::vfs {
@@ -37,11 +38,24 @@ Filesystem::Filesystem(std::string type)
     : type_(std::move(type)), device_(next_device()), names_(std::make_unique<DentryCache>()) {}
 Filesystem::~Filesystem() = default;
 
+ErrnoOr<> Filesystem::remount(std::string_view, bool) { return {}; }
+
 bool OpenFlags::readable() const {
   return (flags & O_ACCMODE) == O_RDONLY || (flags & O_ACCMODE) == O_RDWR;
 }
 bool OpenFlags::writable() const {
   return (flags & O_ACCMODE) == O_WRONLY || (flags & O_ACCMODE) == O_RDWR;
+}
+
+Inode::~Inode() { delete known_locks(); }
+
+FileLocks& Inode::locks() {
+  if (FileLocks* known = known_locks()) return *known;
+  auto made = std::make_unique<FileLocks>();
+  FileLocks* expected = nullptr;
+  if (!locks_.compare_exchange_strong(expected, made.get(), std::memory_order_acq_rel))
+    return *expected;
+  return *made.release();
 }
 
 ErrnoOr<Ownership> Inode::ownership() {

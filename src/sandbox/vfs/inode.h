@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,6 +23,7 @@ class Caller;
 class Dentry;
 class DentryCache;
 class File;
+class FileLocks;
 class IoBuffer;
 class Filesystem;
 class Inode;
@@ -95,6 +97,8 @@ class Filesystem : public RefCounted {
   virtual bool revalidates() const { return false; }
   // Refuses all writes, whatever its mounts say ("ro" among the super block's options).
   virtual bool is_readonly() const { return false; }
+  // mount(2) with MS_REMOUNT. `options`: "size=1m". By default nothing can be changed but by mount.
+  virtual ErrnoOr<> remount(std::string_view options, bool readonly);
   DentryCache& names() const { return *names_; }
 
  protected:
@@ -167,6 +171,8 @@ class Inode : public RefCounted {
   virtual ErrnoOr<std::string> read_link(Caller* caller);
   // Links that lead to an object and not through a path (/proc/PID/fd/N, cwd, root, exe); null: an
   // ordinary one.
+  // What has no place (a pipe) is led to by a path without a mount, whose dentry is a root of its
+  // own and whose inode opens by File::reopen().
   virtual ErrnoOr<Path> magic_link(Caller& caller);
 
   // --- open files. `path` is where it was opened; permission has been checked.
@@ -187,11 +193,18 @@ class Inode : public RefCounted {
   virtual Inode& data_inode() { return *this; }
   // Held by writes that depend on the size (O_APPEND) and by what changes set-id bits.
   Mutex& write_lock() { return write_mutex_; }
+  // Made when first asked for; `known`: null when nobody has.
+  FileLocks& locks();
+  FileLocks* known_locks() const { return locks_.load(std::memory_order_acquire); }
+
+ protected:
+  ~Inode() override;
 
  private:
   Filesystem& filesystem_;
   std::uint32_t type_;
   Mutex write_mutex_;
+  std::atomic<FileLocks*> locks_{nullptr};
 };
 
 }  // namespace caisson::sandbox::vfs

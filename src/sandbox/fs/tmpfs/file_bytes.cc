@@ -343,6 +343,11 @@ std::uint32_t FileBytes::seals() {
   return seals_;
 }
 
+void FileBytes::set_seals(std::uint32_t seals) {
+  Locked lock(mutex_);
+  seals_ = seals;
+}
+
 ErrnoOr<> FileBytes::add_seals(std::uint32_t seals) {
   Locked lock(mutex_);
   if (sealed(F_SEAL_SEAL)) return failed(EPERM);

@@ -62,6 +62,7 @@ class FileBytes {
   // memfd_create(2): F_SEAL_*. EPERM once sealed against seals.
   std::uint32_t seals();
   ErrnoOr<> add_seals(std::uint32_t seals);
+  void set_seals(std::uint32_t seals);
 
  private:
   static constexpr std::uint64_t kInline = kPageSize;

@@ -164,12 +164,13 @@ ErrnoOr<vfs::FilesystemStatus> TmpFilesystem::status() {
   return status;
 }
 
-ErrnoOr<> TmpFilesystem::remount(const TmpOptions& options) {
+ErrnoOr<> TmpFilesystem::remount(std::string_view text, bool readonly) {
+  TmpOptions options = TRY(TmpOptions::parse(text));
   if (options.size && pages_.used() > page_limit(options)) return failed(EINVAL);
   if (options.inodes && inodes_.used() > inode_limit(options)) return failed(EINVAL);
   if (options.size) pages_.set_limit(page_limit(options));
   if (options.inodes) inodes_.set_limit(inode_limit(options));
-  readonly_.store(options.readonly, std::memory_order_relaxed);
+  readonly_.store(readonly, std::memory_order_relaxed);
   return {};
 }
 

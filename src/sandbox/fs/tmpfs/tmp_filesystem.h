@@ -43,8 +43,8 @@ class TmpFilesystem final : public vfs::Filesystem {
   ErrnoOr<vfs::FilesystemStatus> status() override;
   std::string options_text() const override;
   bool is_readonly() const override { return readonly_.load(std::memory_order_relaxed); }
-  // mount(2) with MS_REMOUNT: EINVAL when more is used than would be allowed.
-  ErrnoOr<> remount(const TmpOptions& options);
+  // EINVAL when more is used than would be allowed.
+  ErrnoOr<> remount(std::string_view options, bool readonly) override;
 
   // A regular file that has no name. ENOSPC.
   ErrnoOr<Ref<TmpInode>> make_unnamed(const vfs::Creation& creation);

@@ -16,7 +16,9 @@ std::unexpected<Errno> failed(int errno_value) { return std::unexpected(Errno{er
 }  // namespace
 
 TmpRegular::TmpRegular(TmpFilesystem& filesystem, const vfs::Creation& creation)
-    : TmpInode(filesystem, creation), bytes_(filesystem.memory(), filesystem.pages()) {}
+    : TmpInode(filesystem, creation), bytes_(filesystem.memory(), filesystem.pages()) {
+  bytes_.set_seals(F_SEAL_SEAL);
+}
 
 ErrnoOr<Ref<vfs::File>> TmpRegular::open(const vfs::Path& path, vfs::OpenFlags flags,
                                          vfs::Caller&) {

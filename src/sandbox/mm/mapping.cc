@@ -13,7 +13,7 @@ bool same_kind(const Mapping& a, const Mapping& b) {
          a.shared == b.shared && a.grows_down == b.grows_down && a.locked == b.locked &&
          a.lock_on_fault == b.lock_on_fault && a.dont_fork == b.dont_fork &&
          a.wipe_on_fork == b.wipe_on_fork && a.no_reserve == b.no_reserve && a.sealed == b.sealed &&
-         a.advice == b.advice && a.file == b.file && a.name == b.name;
+         a.advice == b.advice && a.file == b.file && a.source == b.source && a.name == b.name;
 }
 
 // Whether `b`, which stands right behind `a`, can be one with it.

@@ -26,6 +26,14 @@ struct Advice {
   friend bool operator==(const Advice&, const Advice&) = default;
 };
 
+// A file as the host can map it, counted from the file's own begin.
+struct Source {
+  int fd = -1;              // -1: anonymous memory
+  std::uint64_t shift = 0;  // from offsets of the file to those of `fd`
+  Ref<vfs::FileEnd> end;    // of the file; null: the host knows it
+  friend bool operator==(const Source&, const Source&) = default;
+};
+
 // One mapping: [begin, end) with one set of attributes (what /proc/PID/maps has a line for).
 struct Mapping {
   std::uint64_t begin = 0, end = 0;
@@ -40,6 +48,7 @@ struct Mapping {
   Advice advice;
   Ref<vfs::File> file;       // null: anonymous
   std::uint64_t offset = 0;  // of `begin` in the file
+  Source source;             // what the host has of the file
   // Pages from here to `end` do not exist on the host: the file ended before them when it was last
   // asked. A touch asks again.
   std::uint64_t backed_end = 0;
@@ -47,7 +56,7 @@ struct Mapping {
 
   std::uint64_t length() const { return end - begin; }
   bool holds(std::uint64_t address) const { return address >= begin && address < end; }
-  bool anonymous() const { return !file; }
+  bool anonymous() const { return source.fd < 0; }
 };
 
 // Bytes in mappings by kind, as RLIMIT_AS, RLIMIT_DATA and /proc/PID/status count them.

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
+#include <vector>
 
 #include "sandbox/mm/memory_map.h"
 
@@ -97,7 +99,8 @@ enum class Does : std::uint8_t { kNothing, kAttribute, kHost, kHint };
 
 Does what_it_does(int advice) {
   switch (advice) {
-    case MADV_WILLNEED: return Does::kNothing;
+    case MADV_WILLNEED:
+    case MADV_REMOVE: return Does::kNothing;
     case MADV_DONTNEED:
     case MADV_FREE:
     case kDontNeedLocked:
@@ -121,6 +124,7 @@ ErrnoOr<> MemoryMap::advise(platform::Thread* via, std::uint64_t address, std::u
   if (end < address || (length != 0 && page_up(length) == 0)) return std::unexpected(Errno{EINVAL});
   if (end == address) return {};
   bool hole = false;
+  std::vector<Mapping> removed;
   Locked lock(mutex_);
   for (std::uint64_t at = address; at < end;) {
     auto next = tree_.first_above(at);
@@ -134,7 +138,13 @@ ErrnoOr<> MemoryMap::advise(platform::Thread* via, std::uint64_t address, std::u
     if (hole && fills(advice)) break;
     TRY(advise_part(via, part, advice));
     at = part.end;
+    if (advice == MADV_REMOVE) removed.push_back(std::move(part));
   }
+  lock.unlock();
+  // Files have locks of their own, which they hold while they copy to and from address spaces.
+  for (const Mapping& part : removed)
+    TRY(part.file->allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, part.offset,
+                            part.length()));
   if (hole) return std::unexpected(Errno{ENOMEM});
   return {};
 }
@@ -142,9 +152,6 @@ ErrnoOr<> MemoryMap::advise(platform::Thread* via, std::uint64_t address, std::u
 ErrnoOr<> MemoryMap::advise_part(platform::Thread* via, const Mapping& part, int advice) {
   if (loses_sealed(part, advice)) return std::unexpected(Errno{EPERM});
   if (int error = unsuitable(part, advice)) return std::unexpected(Errno{error});
-  if (advice == MADV_REMOVE)
-    return part.file->allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, part.offset,
-                               part.length());
   switch (what_it_does(advice)) {
     case Does::kNothing: return {};
     case Does::kHost:

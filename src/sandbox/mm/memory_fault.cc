@@ -44,8 +44,7 @@ FaultOutcome MemoryMap::handle_fault(platform::Thread& via, const platform::Faul
   }
   if (!is_allowed(*mapping, fault)) return signal_of(SIGSEGV, SEGV_ACCERR);
   if (fault.address >= mapping->backed_end) {
-    lock.unlock();
-    if (show_more(&via, fault.address)) return {true, 0, 0};
+    if (show_more(&via, *mapping, fault.address)) return {true, 0, 0};
     return signal_of(SIGBUS, BUS_ADRERR);
   }
   // Another thread was faster, or the host knows less than it should: it is told once more.
@@ -81,48 +80,24 @@ bool MemoryMap::grow_stack(platform::Thread* via, std::uint64_t address) {
   Mapping grown = part_of(stack, stack.begin, stack.begin);
   grown.begin = begin;
   grown.backed_end = grown.end;
-  return place(via, std::move(grown), {}).has_value();
+  return place(via, std::move(grown)).has_value();
 }
 
-// Pages of a file that came into being since its end was last asked for.
-bool MemoryMap::show_more(platform::Thread* via, std::uint64_t address) {
-  Mapping before;
-  {
-    Locked lock(mutex_);
-    const Mapping* mapping = tree_.find(address);
-    if (mapping == nullptr || !mapping->file) return false;
-    if (address < mapping->backed_end) return true;
-    before = *mapping;
-  }
-  ErrnoOr<Source> source = source_of(before, before.offset, before.length());
-  if (!source) return false;
-  std::uint64_t reached = before.begin + backed_length(before, before.length(), *source);
+// Pages of a file that came into being since its end was last looked at.
+bool MemoryMap::show_more(platform::Thread* via, const Mapping& mapping, std::uint64_t address) {
+  std::uint64_t reached = mapping.begin + backed_length(mapping, mapping.length());
   if (reached <= address) return false;
-  {
-    Locked lock(mutex_);
-    const Mapping* now = tree_.find(address);
-    if (now == nullptr || now->file != before.file) return false;
-    // It may have been cut or moved meanwhile: the next touch then asks again.
-    if (now->begin != before.begin || now->end != before.end || now->offset != before.offset)
-      return true;
-    if (now->backed_end >= reached) return true;
-    Mapping part = *now;
-    if (!order_map(via, part, part.backed_end, reached, *source)) return false;
-    tree_.change(part.begin, part.end, [&](Mapping& mapping) { mapping.backed_end = reached; });
-  }
-  settle(via, before, *source);
+  if (!order_map(via, mapping, mapping.backed_end, reached)) return false;
+  tree_.change(mapping.begin, mapping.end, [&](Mapping& part) { part.backed_end = reached; });
   return true;
 }
 
 // Makes sure that a copy can go on at `address`; false: the guest has nothing there.
 bool MemoryMap::make_present(std::uint64_t address) {
-  {
-    Locked lock(mutex_);
-    const Mapping* mapping = tree_.find(address);
-    if (mapping == nullptr) return grow_stack(nullptr, address);
-    if (address < mapping->backed_end) return false;
-  }
-  return show_more(nullptr, address);
+  Locked lock(mutex_);
+  const Mapping* mapping = tree_.find(address);
+  if (mapping == nullptr) return grow_stack(nullptr, address);
+  return address >= mapping->backed_end && show_more(nullptr, *mapping, address);
 }
 
 }  // namespace caisson::sandbox::mm

@@ -141,7 +141,7 @@ TEST_F(Faults, PagesBehindTheEndOfAFileAreNoMemory) {
 TEST_F(Faults, FilesThatGrewAreShown) {
   Ref<TestFile> source = file(kPageSize, O_RDWR, false);
   std::uint64_t address = map_file(source, 4 * kPageSize, kReadWrite, MAP_SHARED);
-  source->valid_length = 3 * kPageSize;
+  source->end->set(3 * kPageSize);
   source->put(2 * kPageSize, "grown");
   EXPECT_EQ(signal_of(touch(address + kPageSize, kRead)), none);
   EXPECT_EQ(bytes_at(address + 2 * kPageSize, 5), "grown");
@@ -170,21 +170,38 @@ TEST_F(Faults, WhatTheFileLacksIsReplacedAllTheSame) {
   EXPECT_TRUE(in_step());
 }
 
-TEST_F(Faults, FileThatShrankMeanwhileIsCutOff) {
-  struct Shrinking final : vfs::File {
-    Shrinking() : File(vfs::Path{}, nullptr, O_RDWR), memory(MUST(sys::memfd_create("test"))) {
-      MUST(sys::ftruncate(memory, 4 * kPageSize));
-    }
-    ErrnoOr<vfs::MapSource> map_source(std::uint64_t, std::uint64_t, int, bool) override {
-      std::uint64_t size = pages > 1 ? pages-- : 1;  // each time it is asked it has less
-      return vfs::MapSource{memory.number(), 0, size * kPageSize};
-    }
-    Fd memory;
-    std::uint64_t pages = 4;
-  };
-  std::uint64_t address = map_file(Ref<vfs::File>(make_ref<Shrinking>()), 4 * kPageSize);
-  EXPECT_EQ(memory->mapping_at(address).backed_end, address + 3 * kPageSize);
+TEST_F(Faults, FilesThatShrinkAreCutOff) {
+  Ref<TestFile> source = file(4 * kPageSize, O_RDWR, false);
+  std::uint64_t address = map_file(source, 4 * kPageSize);
+  std::uint64_t part = map_file(source, kPageSize, PROT_READ, MAP_SHARED, 2 * kPageSize);
+  Ref<MemoryMap> child = MUST(memory->fork(*thread));
+  source->end->set(kPageSize + 1);
+  EXPECT_EQ(memory->mapping_at(address).backed_end, address + 2 * kPageSize);
+  EXPECT_EQ(memory->mapping_at(part).backed_end, part);
+  EXPECT_EQ(child->mapping_at(address).backed_end, address + 2 * kPageSize);
+  EXPECT_EQ(signal_of(touch(part, kRead)), behind_end);
   EXPECT_TRUE(in_step());
+  EXPECT_TRUE(in_step(child.get(), host->last_child));
+  source->end->set(4 * kPageSize);
+  EXPECT_EQ(signal_of(touch(part, kRead)), none);
+}
+
+TEST_F(Faults, FilesOutliveWhoMappedThem) {
+  Ref<TestFile> source = file(4 * kPageSize, O_RDWR, false);
+  map_file(source, 4 * kPageSize);
+  reset();
+  source->end->set(0);
+}
+
+TEST_F(Faults, ManyFilesThatAreGoneAreForgotten) {
+  Ref<TestFile> kept = file(kPageSize, O_RDWR, false);
+  std::uint64_t address = map_file(kept, kPageSize);
+  for (int i = 0; i < 200; ++i) {
+    std::uint64_t other = map_file(file(kPageSize, O_RDWR, false), kPageSize);
+    MUST(unmap(other, kPageSize));
+  }
+  kept->end->set(0);
+  EXPECT_EQ(memory->mapping_at(address).backed_end, address);
 }
 
 TEST_F(Faults, PartsWithoutPagesMoveAndSplit) {
@@ -243,7 +260,7 @@ TEST_F(Copies, ShowFilesThatGrew) {
   Ref<TestFile> source = file(kPageSize, O_RDWR, false);
   std::uint64_t address = map_file(source, 2 * kPageSize);
   EXPECT_EQ(bytes_at(address + kPageSize, 3), "EFAULT");
-  source->valid_length = 2 * kPageSize;
+  source->end->set(2 * kPageSize);
   source->put(kPageSize, "new");
   EXPECT_EQ(bytes_at(address + kPageSize, 3), "new");
 }

@@ -19,7 +19,8 @@ namespace caisson::sandbox::mm {
 class TestFile final : public vfs::File {
  public:
   TestFile(std::uint64_t size, std::uint32_t flags, bool host_knows_end)
-      : File(vfs::Path{}, nullptr, flags), valid_length(host_knows_end ? ~std::uint64_t{0} : size) {
+      : File(vfs::Path{}, nullptr, flags) {
+    if (!host_knows_end) end = make_ref<vfs::FileEnd>(size);
     memory = MUST(sys::memfd_create("test"));
     // What only the sandbox knows the end of lies somewhere in something larger.
     base = host_knows_end ? 0 : 16 * kPageSize;
@@ -29,9 +30,7 @@ class TestFile final : public vfs::File {
   ErrnoOr<vfs::MapSource> map_source(std::uint64_t offset, std::uint64_t, int, bool) override {
     ++asked;
     if (error != 0) return std::unexpected(Errno{error});
-    std::uint64_t left = valid_length;
-    if (left != ~std::uint64_t{0}) left -= std::min(offset, left);
-    return vfs::MapSource{memory.number(), base + offset, left};
+    return vfs::MapSource{memory.number(), base + offset, end};
   }
   ErrnoOr<vfs::Attributes> attributes() override {
     vfs::Attributes attributes;
@@ -53,7 +52,8 @@ class TestFile final : public vfs::File {
   }
 
   Fd memory;
-  std::uint64_t base = 0, valid_length;
+  std::uint64_t base = 0;
+  Ref<vfs::FileEnd> end;
   int asked = 0, synced = 0, error = 0;
 };
 

@@ -48,7 +48,7 @@ std::vector<MemoryMap::Stretch> MemoryMap::backed_stretches(std::uint64_t begin,
 }
 
 ErrnoOr<> MemoryMap::order_map(platform::Thread* via, const Mapping& mapping, std::uint64_t begin,
-                               std::uint64_t end, const Source& source) {
+                               std::uint64_t end) {
   if (begin >= end) return {};
   platform::MapRequest request;
   request.address = begin;
@@ -56,8 +56,9 @@ ErrnoOr<> MemoryMap::order_map(platform::Thread* via, const Mapping& mapping, st
   request.protection = mapping.protection;
   request.shared = mapping.shared;
   request.no_reserve = mapping.no_reserve;
-  request.fd = source.fd;
-  if (source.fd >= 0) request.offset = source.shift + mapping.offset + (begin - mapping.begin);
+  request.fd = mapping.source.fd;
+  if (mapping.source.fd >= 0)
+    request.offset = mapping.source.shift + mapping.offset + (begin - mapping.begin);
   return space_->map(via, request);
 }
 
@@ -71,9 +72,23 @@ ErrnoOr<> MemoryMap::unmap_range(platform::Thread* via, std::uint64_t begin, std
     Stretch whole{stretches.front().begin, stretches.back().end};
     TRY(space_->unmap(via, whole.begin, whole.end - whole.begin));
   }
+  erase(begin, end);
+  return {};
+}
+
+void MemoryMap::erase(std::uint64_t begin, std::uint64_t end) {
+  for (auto at = tree_.first_above(begin); at != tree_.end() && at->second.begin < end; ++at)
+    if (at->second.file) dropped_.push_back(at->second.file);
   tree_.erase(begin, end);
   full_from_ = std::min(std::max(full_from_, end), areas_.map_top);
-  return {};
+}
+
+void MemoryMap::Hold::unlock() {
+  if (!held_) return;
+  held_ = false;
+  std::vector<Ref<vfs::File>> dropped = std::move(map_.dropped_);
+  map_.dropped_.clear();
+  lock_.unlock();
 }
 
 ErrnoOr<> MemoryMap::unmap(platform::Thread* via, std::uint64_t address, std::uint64_t length) {
@@ -82,17 +97,17 @@ ErrnoOr<> MemoryMap::unmap(platform::Thread* via, std::uint64_t address, std::ui
     return std::unexpected(Errno{EINVAL});
   length = page_up(length);
   if (length == 0) return std::unexpected(Errno{EINVAL});
-  Locked lock(mutex_);
+  Hold hold(*this);
   if (any_sealed(address, address + length)) return std::unexpected(Errno{EPERM});
   return unmap_range(via, address, address + length);
 }
 
 // Takes over what stood at the mapping's place. When the host refuses, the old is there still, or
 // nothing is.
-ErrnoOr<> MemoryMap::place(platform::Thread* via, Mapping mapping, const Source& source) {
+ErrnoOr<> MemoryMap::place(platform::Thread* via, Mapping mapping) {
   if (mapping.backed_end < mapping.end) TRY(unmap_range(via, mapping.backed_end, mapping.end));
-  TRY(order_map(via, mapping, mapping.begin, mapping.backed_end, source));
-  tree_.erase(mapping.begin, mapping.end);
+  TRY(order_map(via, mapping, mapping.begin, mapping.backed_end));
+  erase(mapping.begin, mapping.end);
   tree_.insert(std::move(mapping));
   peak_total_ = std::max(peak_total_, tree_.totals().total);
   return {};
@@ -100,7 +115,7 @@ ErrnoOr<> MemoryMap::place(platform::Thread* via, Mapping mapping, const Source&
 
 std::uint64_t MemoryMap::set_break(platform::Thread* via, std::uint64_t address,
                                    const MemoryLimits& limits) {
-  Locked lock(mutex_);
+  Hold hold(*this);
   limits_ = limits;
   if (break_begin_ == 0 || address < break_begin_ || address >= space_->limit()) return break_end_;
   std::uint64_t program_data = layout_.data_end - layout_.data_begin;
@@ -130,25 +145,34 @@ bool MemoryMap::grow_break(platform::Thread* via, std::uint64_t from, std::uint6
   mapping.max_protection = PROT_READ | PROT_WRITE | PROT_EXEC;
   mapping.locked = lock_future_;
   mapping.lock_on_fault = lock_future_on_fault_;
-  return place(via, std::move(mapping), {}).has_value();
+  return place(via, std::move(mapping)).has_value();
 }
 
 ErrnoOr<Ref<MemoryMap>> MemoryMap::fork(platform::Thread& caller) {
-  Locked lock(mutex_);
-  Ref<platform::AddressSpace> space = TRY(space_->fork(caller));
-  Ref<MemoryMap> child = Ref<MemoryMap>::adopt(new MemoryMap(space));
-  child->tree_ = tree_;
-  child->areas_ = areas_;
-  child->full_from_ = full_from_;
-  child->layout_ = layout_;
-  child->break_begin_ = break_begin_;
-  child->break_end_ = break_end_;
-  child->limits_ = limits_;
-  child->peak_total_ = tree_.totals().total;
-  ErrnoOr<> done = child->drop_what_is_not_inherited();
-  if (done) return child;
-  space->kill();
-  return std::unexpected(done.error());
+  Ref<MemoryMap> child;
+  ErrnoOr<> done = {};
+  {
+    Locked lock(mutex_);
+    Ref<platform::AddressSpace> space = TRY(space_->fork(caller));
+    child = Ref<MemoryMap>::adopt(new MemoryMap(std::move(space)));
+    child->tree_ = tree_;
+    child->areas_ = areas_;
+    child->full_from_ = full_from_;
+    child->layout_ = layout_;
+    child->break_begin_ = break_begin_;
+    child->break_end_ = break_end_;
+    child->limits_ = limits_;
+    child->peak_total_ = tree_.totals().total;
+    child->ends_ = ends_;
+    done = child->drop_what_is_not_inherited();
+    child->dropped_.clear();
+  }
+  if (!done) {
+    child->space_->kill();
+    return std::unexpected(done.error());
+  }
+  child->observe_what_is_inherited();
+  return child;
 }
 
 ErrnoOr<> MemoryMap::drop_what_is_not_inherited() {
@@ -160,8 +184,7 @@ ErrnoOr<> MemoryMap::drop_what_is_not_inherited() {
       wiped.push_back(mapping);
   }
   for (const Mapping& mapping : dropped) TRY(unmap_range(nullptr, mapping.begin, mapping.end));
-  for (const Mapping& mapping : wiped)
-    TRY(order_map(nullptr, mapping, mapping.begin, mapping.end, {}));
+  for (const Mapping& mapping : wiped) TRY(order_map(nullptr, mapping, mapping.begin, mapping.end));
   if (tree_.totals().locked != 0)
     tree_.change(0, ~std::uint64_t{0},
                  [](Mapping& mapping) { mapping.locked = mapping.lock_on_fault = false; });

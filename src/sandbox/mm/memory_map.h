@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "sandbox/mm/mapping.h"
 #include "sandbox/platform/platform.h"
 #include "sandbox/vfs/file.h"
+#include "sandbox/vfs/file_end.h"
 #include "sandbox/vfs/io.h"
 
 namespace caisson::sandbox::mm {
@@ -53,20 +55,14 @@ struct MemoryUsage {  // bytes
                 resident_file = 0, peak_total = 0;
 };
 
-// A file as the host can map it, counted from the file's own begin.
-struct Source {
-  int fd = -1;
-  std::uint64_t shift = 0;                // from offsets of the file to those of `fd`
-  std::uint64_t end = ~std::uint64_t{0};  // of the file; ~0: the host knows it
-};
-// Asks the mapping's file about `length` bytes from `offset` on.
+// Asks the mapping's file what the host has of it.
 ErrnoOr<Source> source_of(const Mapping& mapping, std::uint64_t offset, std::uint64_t length);
 // How much of the mapping's first `length` bytes the file reaches into, in whole pages.
-std::uint64_t backed_length(const Mapping& mapping, std::uint64_t length, const Source& source);
+std::uint64_t backed_length(const Mapping& mapping, std::uint64_t length);
 
 // The functions that take `via` are called by the owner of that thread, which stands still; null:
 // by anyone. What they answer is what the system call of that name does, errno by errno.
-class MemoryMap final : public RefCounted, public vfs::Memory {
+class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndObserver {
  public:
   static ErrnoOr<Ref<MemoryMap>> create(platform::Platform& platform);
   // A copy for a new process, without what is not to be inherited.
@@ -143,12 +139,22 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   struct Stretch {
     std::uint64_t begin = 0, end = 0;
   };
-  // What a call maps, before it has a place.
-  struct Draft {
-    Mapping mapping;
-    Source source;
-  };
 
+  // Holds mutex_. Files that were mapped last here end when it is let go, and not under it: their
+  // ends may take locks under which others copy to this memory.
+  class [[nodiscard]] Hold {
+   public:
+    explicit Hold(MemoryMap& map) : map_(map), lock_(map.mutex_) {}
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    ~Hold() { unlock(); }
+    void unlock();
+
+   private:
+    MemoryMap& map_;
+    Locked lock_;
+    bool held_ = true;
+  };
   struct RemapCall {  // lengths in whole pages
     std::uint64_t address = 0, old_length = 0, new_length = 0;
     int flags = 0;
@@ -156,16 +162,18 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   };
 
   explicit MemoryMap(Ref<platform::AddressSpace> space);
-  ~MemoryMap() override = default;
+  ~MemoryMap() override;
+  void file_shrank(const vfs::FileEnd& end, std::uint64_t bytes) override;
 
-  static ErrnoOr<Draft> draft(const MapCall& call, std::uint64_t length);
+  static ErrnoOr<Mapping> draft(const MapCall& call, std::uint64_t length);
 
   // --- without mutex_: they take it where they need it
   void populate(platform::Thread* via, const Mapping& mapping);
-  bool show_more(platform::Thread* via, std::uint64_t address);
   bool make_present(std::uint64_t address);
-  void settle(platform::Thread* via, const Mapping& mapping, const Source& source);
-  void cut_off(platform::Thread* via, const vfs::File& file, std::uint64_t size);
+  void observe(const Ref<vfs::FileEnd>& end);
+  void observe_what_is_inherited();
+  void forget_ends();
+  std::vector<Ref<vfs::FileEnd>> take_unused_ends();  // holds mutex_
   std::size_t within_limit(std::uint64_t address, std::size_t length) const;
   std::size_t readable_length(std::uint64_t address, std::size_t length) const;
   template <typename Once>
@@ -179,9 +187,9 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   std::vector<Stretch> backed_stretches(std::uint64_t begin, std::uint64_t end) const;
   // Shows [begin, end) of the mapping on the host.
   ErrnoOr<> order_map(platform::Thread* via, const Mapping& mapping, std::uint64_t begin,
-                      std::uint64_t end, const Source& source);
+                      std::uint64_t end);
   ErrnoOr<> unmap_range(platform::Thread* via, std::uint64_t begin, std::uint64_t end);
-  ErrnoOr<> place(platform::Thread* via, Mapping mapping, const Source& source);
+  ErrnoOr<> place(platform::Thread* via, Mapping mapping);
   ErrnoOr<std::uint64_t> choose_address(const MapCall& call, std::uint64_t length);
   ErrnoOr<std::uint64_t> find_room(std::uint64_t length, std::uint64_t alignment);
   ErrnoOr<> check_lock(bool asked, std::uint64_t length, const MemoryLimits& limits) const;
@@ -197,19 +205,20 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   ErrnoOr<> check_remapped(const RemapCall& call, const Mapping& mapping,
                            const MemoryLimits& limits) const;
   ErrnoOr<std::uint64_t> remap_checked(platform::Thread* via, const RemapCall& call,
-                                       const Mapping& mapping, const Source& source);
+                                       const Mapping& mapping);
   ErrnoOr<std::uint64_t> move_to(platform::Thread* via, const RemapCall& call,
-                                 const Mapping& mapping, const Source& source);
+                                 const Mapping& mapping);
   ErrnoOr<std::uint64_t> move_pages(platform::Thread* via, const RemapCall& call, Mapping moved,
-                                    std::uint64_t kept_length, const Source& source);
-  void unmap_moved(std::uint64_t begin, std::uint64_t end);
+                                    std::uint64_t kept_length);
+  void erase(std::uint64_t begin, std::uint64_t end);
   ErrnoOr<> order_move(platform::Thread* via, std::uint64_t from, std::uint64_t length,
                        std::uint64_t to, bool keeps);
   ErrnoOr<> advise_part(platform::Thread* via, const Mapping& part, int advice);
   bool may_lock_range(std::uint64_t begin, std::uint64_t end, const MemoryLimits& limits) const;
   ErrnoOr<> mark_locked(std::uint64_t begin, std::uint64_t end, bool on, bool on_fault);
   bool grow_stack(platform::Thread* via, std::uint64_t address);
-  void cut_off_mapping(platform::Thread* via, const Mapping& mapping, std::uint64_t size);
+  bool show_more(platform::Thread* via, const Mapping& mapping, std::uint64_t address);
+  void cut_off(platform::Thread* via, const Mapping& mapping, std::uint64_t bytes);
 
   mutable Mutex mutex_;
   Ref<platform::AddressSpace> space_;
@@ -221,6 +230,11 @@ class MemoryMap final : public RefCounted, public vfs::Memory {
   MemoryLimits limits_;  // the last that were told
   std::uint64_t peak_total_ = 0;
   bool lock_future_ = false, lock_future_on_fault_ = false;  // mlockall(MCL_FUTURE)
+  std::vector<Ref<vfs::File>> dropped_;                      // of mappings that are gone: see Hold
+  // Ends of files that are or were mapped, and tell when they move back.
+  std::map<const vfs::FileEnd*, Ref<vfs::FileEnd>> ends_;
+  static constexpr std::size_t kMostEnds = 64;
+  std::size_t most_ends_ = kMostEnds;  // before those that nobody else has are let go
   // Faults that the mappings allow, one after the other in the same page.
   std::uint64_t spurious_page_ = 0;
   int spurious_count_ = 0;

@@ -84,9 +84,8 @@ ErrnoOr<> check_anonymous(const MapCall& call, Mapping& mapping) {
 }  // namespace
 
 // The mapping without its place: begin is 0, end its length.
-ErrnoOr<MemoryMap::Draft> MemoryMap::draft(const MapCall& call, std::uint64_t length) {
-  Draft draft;
-  Mapping& mapping = draft.mapping;
+ErrnoOr<Mapping> MemoryMap::draft(const MapCall& call, std::uint64_t length) {
+  Mapping mapping;
   mapping.protection = call.protection & kAllProtection;
   mapping.max_protection = kAllProtection;
   mapping.grows_down = (call.flags & MAP_GROWSDOWN) != 0;
@@ -98,18 +97,17 @@ ErrnoOr<MemoryMap::Draft> MemoryMap::draft(const MapCall& call, std::uint64_t le
     TRY(check_file(call, mapping));
     mapping.file = call.file;
     mapping.offset = call.offset;
-    draft.source = TRY(source_of(mapping, call.offset, length));
+    mapping.source = TRY(source_of(mapping, call.offset, length));
     if (mapping.grows_down) return std::unexpected(Errno{EINVAL});
   } else {
     TRY(check_anonymous(call, mapping));
   }
-  if (mapping.shared && draft.source.fd < 0) {
+  if (mapping.shared && mapping.anonymous()) {
     mapping.file = TRY(SharedMemory::create(length));
     mapping.offset = 0;
-    draft.source = TRY(source_of(mapping, 0, length));
+    mapping.source = TRY(source_of(mapping, 0, length));
   }
-  mapping.backed_end = backed_length(mapping, length, draft.source);
-  return draft;
+  return mapping;
 }
 
 ErrnoOr<std::uint64_t> MemoryMap::map(platform::Thread* via, const MapCall& call,
@@ -120,18 +118,19 @@ ErrnoOr<std::uint64_t> MemoryMap::map(platform::Thread* via, const MapCall& call
   if (call.file && call.offset + length < call.offset) return std::unexpected(Errno{EOVERFLOW});
   // Asked without the lock: a file may need its own locks. What is wrong with the address is told
   // first all the same.
-  ErrnoOr<Draft> draft = MemoryMap::draft(call, length);
-  Locked lock(mutex_);
+  ErrnoOr<Mapping> draft = MemoryMap::draft(call, length);
+  if (draft) observe(draft->source.end);
+  Hold hold(*this);
   limits_ = limits;
   if (tree_.size() > kMostMappings) return std::unexpected(Errno{ENOMEM});
   std::uint64_t address = TRY(choose_address(call, length));
   bool asked_to_lock = (call.flags & MAP_LOCKED) != 0;
   TRY(check_lock(asked_to_lock, length, limits));
   if (!draft) return std::unexpected(draft.error());
-  Mapping& mapping = draft->mapping;
+  Mapping& mapping = *draft;
   mapping.begin = address;
   mapping.end += address;
-  mapping.backed_end += address;
+  mapping.backed_end = address + backed_length(mapping, length);
   mapping.locked = asked_to_lock || lock_future_;
   mapping.lock_on_fault = !asked_to_lock && lock_future_on_fault_;
   std::uint64_t replaced = tree_.bytes_in(address, mapping.end);
@@ -141,10 +140,9 @@ ErrnoOr<std::uint64_t> MemoryMap::map(platform::Thread* via, const MapCall& call
   bool fill = (call.flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE ||
               (mapping.locked && !mapping.lock_on_fault);
   Mapping placed = mapping;
-  TRY(place(via, std::move(mapping), draft->source));
-  lock.unlock();
+  TRY(place(via, std::move(mapping)));
+  hold.unlock();
   if (fill) populate(via, placed);
-  settle(via, placed, draft->source);
   return address;
 }
 

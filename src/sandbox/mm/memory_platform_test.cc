@@ -238,9 +238,11 @@ TEST_P(RealMemory, PagesBehindAFilesEndRaiseSigbus) {
   expect_signal(load(by_host + kPageSize), SIGBUS, BUS_ADRERR);
   expect_signal(load(by_us + kPageSize), SIGBUS, BUS_ADRERR);
   expect_signal(store(by_us + 2 * kPageSize, 'x'), SIGBUS, BUS_ADRERR);
-  ours->valid_length = 2 * kPageSize;
+  ours->end->set(2 * kPageSize);
   EXPECT_EQ(store(by_us + kPageSize, 'x').signal, 0);
   expect_value(by_us + kPageSize, 'x');
+  ours->end->set(kPageSize);
+  expect_signal(load(by_us + kPageSize), SIGBUS, BUS_ADRERR);
 }
 
 TEST_P(RealMemory, DroppedPagesAreZero) {

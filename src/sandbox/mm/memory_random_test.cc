@@ -158,12 +158,12 @@ class RandomCalls : public MemoryTest {
 };
 
 TEST_F(RandomCalls, LeaveWhatAModelOfPagesSays) {
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     SCOPED_TRACE(seed);
     random_.seed(seed);
     reset();
     model_ = Model();
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < 200; ++i) {
       SCOPED_TRACE(i);
       step();
       if (HasFatalFailure()) return;
@@ -180,7 +180,7 @@ TEST_F(RandomCalls, KeepStepWithAHostThatRefuses) {
     SCOPED_TRACE(seed);
     random_.seed(seed);
     reset();
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < 200; ++i) {
       std::uint64_t count = 1 + pick(8), first = pick(kPages - count + 1);
       host->fail_with = pick(3) == 0 ? ENOMEM : 0;
       host->orders_before_failure = static_cast<int>(pick(3));

@@ -60,42 +60,27 @@ ErrnoOr<std::uint64_t> MemoryMap::remap(platform::Thread* via, std::uint64_t add
                                         const MemoryLimits& limits) {
   RemapCall call{address, page_up(old_length), page_up(new_length), flags, new_address};
   TRY(check_remap(call));
-  Source source;
-  Mapping seen;
-  if (call.new_length > call.old_length) {  // the file is asked without the lock
-    const Mapping* mapping;
-    Locked lock(mutex_);
-    mapping = tree_.find(address);
-    if (mapping != nullptr) seen = *mapping;
-    lock.unlock();
-    if (seen.file)
-      source = TRY(source_of(seen, seen.offset + (address - seen.begin), call.new_length));
-  }
-  Locked lock(mutex_);
+  Hold hold(*this);
   limits_ = limits;
   const Mapping* mapping = tree_.find(address);
   if (mapping == nullptr) return std::unexpected(Errno{EFAULT});
-  if (call.new_length > call.old_length && mapping->file != seen.file)
-    return std::unexpected(Errno{EFAULT});  // another thread put something else there
   TRY(check_remapped(call, *mapping, limits));
   bool locked = mapping->locked && !mapping->lock_on_fault;
-  std::uint64_t result =
-      TRY(remap_checked(via, call, part_of(*mapping, address, mapping->end), source));
+  std::uint64_t result = TRY(remap_checked(via, call, part_of(*mapping, address, mapping->end)));
   const Mapping* moved = tree_.find(result);
   if (moved == nullptr) return result;
   Mapping placed = part_of(*moved, result, std::min(result + call.new_length, moved->end));
   peak_total_ = std::max(peak_total_, tree_.totals().total);
-  lock.unlock();
+  hold.unlock();
   if (locked && call.new_length > call.old_length) populate(via, placed);
-  if (placed.file) settle(via, placed, source);
   return result;
 }
 
 // `mapping` begins at the address of the call.
 ErrnoOr<std::uint64_t> MemoryMap::remap_checked(platform::Thread* via, const RemapCall& call,
-                                                const Mapping& mapping, const Source& source) {
+                                                const Mapping& mapping) {
   bool moves = (call.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0;
-  if (moves) return move_to(via, call, mapping, source);
+  if (moves) return move_to(via, call, mapping);
   if (call.new_length <= call.old_length) {
     std::uint64_t kept = call.address + call.new_length;
     if (call.new_length < call.old_length)
@@ -110,17 +95,16 @@ ErrnoOr<std::uint64_t> MemoryMap::remap_checked(platform::Thread* via, const Rem
     Mapping grown = part_of(mapping, call.address, mapping.end);
     grown.end += more;
     Mapping added = part_of(grown, mapping.end, grown.end);
-    added.backed_end =
-        std::max(added.begin, call.address + backed_length(grown, grown.length(), source));
-    TRY(place(via, std::move(added), source));
+    added.backed_end = std::max(added.begin, call.address + backed_length(grown, grown.length()));
+    TRY(place(via, std::move(added)));
     return call.address;
   }
   if ((call.flags & MREMAP_MAYMOVE) == 0) return std::unexpected(Errno{ENOMEM});
-  return move_to(via, call, mapping, source);
+  return move_to(via, call, mapping);
 }
 
 ErrnoOr<std::uint64_t> MemoryMap::move_to(platform::Thread* via, const RemapCall& call,
-                                          const Mapping& mapping, const Source& source) {
+                                          const Mapping& mapping) {
   if (tree_.size() + 2 >= kMostMappings - 3) return std::unexpected(Errno{ENOMEM});
   std::uint64_t to = call.new_address;
   if ((call.flags & MREMAP_FIXED) != 0) {
@@ -143,18 +127,17 @@ ErrnoOr<std::uint64_t> MemoryMap::move_to(platform::Thread* via, const RemapCall
   moved.end = to + call.new_length;
   moved.backed_end = to + backed;
   moved.sealed = false;
-  return move_pages(via, call, std::move(moved), kept_length, source);
+  return move_pages(via, call, std::move(moved), kept_length);
 }
 
 // The new part comes first: when the host has no room for it, nothing has moved yet.
 ErrnoOr<std::uint64_t> MemoryMap::move_pages(platform::Thread* via, const RemapCall& call,
-                                             Mapping moved, std::uint64_t kept_length,
-                                             const Source& source) {
+                                             Mapping moved, std::uint64_t kept_length) {
   std::uint64_t to = moved.begin, backed = moved.backed_end - to;
   if (moved.length() > kept_length) {
-    std::uint64_t reached = to + backed_length(moved, moved.length(), source);
+    std::uint64_t reached = to + backed_length(moved, moved.length());
     if (reached > moved.backed_end) {
-      TRY(order_map(via, moved, moved.backed_end, reached, source));
+      TRY(order_map(via, moved, moved.backed_end, reached));
       moved.backed_end = reached;
     }
   }
@@ -171,14 +154,9 @@ ErrnoOr<std::uint64_t> MemoryMap::move_pages(platform::Thread* via, const RemapC
     tree_.change(call.address, call.address + kept_length,
                  [](Mapping& old) { old.locked = old.lock_on_fault = false; });
   else if (kept_length != 0)
-    unmap_moved(call.address, call.address + kept_length);
+    erase(call.address, call.address + kept_length);
   tree_.insert(std::move(moved));
   return to;
-}
-
-void MemoryMap::unmap_moved(std::uint64_t begin, std::uint64_t end) {
-  tree_.erase(begin, end);
-  full_from_ = std::min(std::max(full_from_, end), areas_.map_top);
 }
 
 // What is one mapping here may be several on the host, which moves only one at a time (EFAULT): its

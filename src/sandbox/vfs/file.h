@@ -13,6 +13,7 @@
 #include "base/mutex.h"
 #include "base/ref.h"
 #include "base/result.h"
+#include "sandbox/vfs/file_end.h"
 #include "sandbox/vfs/inode.h"
 #include "sandbox/vfs/io.h"
 #include "sandbox/vfs/mount.h"
@@ -29,14 +30,13 @@ class DirectorySink {
                      std::uint64_t next) = 0;
 };
 
-// What mmap(2) of a file shows, as the host can map it. The bytes that follow the asked offset
-// stand one after the other in `fd`.
+// What mmap(2) of a file shows, as the host can map it. The file's bytes stand one after the other
+// in `fd`.
 struct MapSource {
   int fd = -1;               // stays open as long as the File; -1: memory of its own (/dev/zero)
   std::uint64_t offset = 0;  // where the asked offset stands in `fd`
-  // How many bytes there are from the asked offset on, where the host does not know the file's end:
-  // pages behind it raise SIGBUS. ~0: the host does.
-  std::uint64_t valid_length = ~std::uint64_t{0};
+  // Where the file ends, if the host does not know it: pages behind it raise SIGBUS.
+  Ref<FileEnd> end = nullptr;
 };
 
 // One who is to know that a file ends, without keeping it open (epoll).
@@ -106,8 +106,8 @@ class File : public RefCounted {
   virtual ErrnoOr<std::int64_t> control(Caller& caller, int command, std::uint64_t argument);
   virtual ErrnoOr<> sync(bool data_only);
   virtual ErrnoOr<> allocate(int mode, std::uint64_t offset, std::uint64_t length);
-  // For `length` bytes from `offset`; ENODEV by default. Asked again when a page behind the end is
-  // touched, be it by a copy that the file itself makes: it takes no lock that is held then.
+  // For `length` bytes from `offset`; ENODEV by default. What it tells holds for a mapping as long
+  // as that stands.
   virtual ErrnoOr<MapSource> map_source(std::uint64_t offset, std::uint64_t length, int protection,
                                         bool shared);
   // --- watchers: the list is changed by who holds a reference and this lock. Nothing that a file's

@@ -146,7 +146,7 @@ ErrnoOr<vfs::MapSource> HostFile::map_source(std::uint64_t offset, std::uint64_t
                                              int /*protection*/, bool shared) {
   // It may be made writable later.
   if (shared && writable()) host_inode().mapped_for_writing();
-  return vfs::MapSource{fd().number(), offset, ~std::uint64_t{0}};
+  return vfs::MapSource{.fd = fd().number(), .offset = offset};
 }
 
 }  // namespace caisson::sandbox::fs

@@ -176,7 +176,7 @@ ErrnoOr<std::size_t> FileBytes::write(vfs::IoBuffer& from, std::optional<std::ui
   ErrnoOr<std::size_t> done =
       is_inline() ? write_inline(from, at, length) : write_range(from, at, length);
   if (done && *done != 0) (void)reserved_.remove(page_of(at), pages_for(at + *done));
-  if (done && at + *done > size()) size_.store(at + *done, std::memory_order_release);
+  if (done && at + *done > size()) set_size(at + *done);
   // What nothing was written to has no memory; only what was added can be behind the end.
   if ((!done || *done < length) && pages_.size() != pages_before)
     quota_.give(
@@ -253,6 +253,11 @@ void FileBytes::free_pages(std::uint64_t begin, std::uint64_t end) {
   if (begin == 0 && !range_) inline_.reset();
 }
 
+void FileBytes::set_size(std::uint64_t size) {
+  size_.store(size, std::memory_order_release);
+  if (end_) end_->set(size);
+}
+
 ErrnoOr<> FileBytes::resize(std::uint64_t size) {
   Locked lock(mutex_);
   if (size > kLargest) return failed(EFBIG);
@@ -260,7 +265,8 @@ ErrnoOr<> FileBytes::resize(std::uint64_t size) {
   if (size < before && sealed(F_SEAL_SHRINK)) return failed(EPERM);
   if (size > before && sealed(F_SEAL_GROW)) return failed(EPERM);
   if (size > kInline && is_inline()) TRY(spill());
-  size_.store(size, std::memory_order_release);
+  // Who maps the file lets go of what is behind its end before that loses its memory.
+  set_size(size);
   if (size >= before) return {};
   std::uint64_t first_free = pages_for(size);
   if (mapped_) {
@@ -305,8 +311,7 @@ ErrnoOr<> FileBytes::allocate(int mode, std::uint64_t offset, std::uint64_t leng
   }
   pages_.add(first, last);
   if (is_inline() && inline_ == nullptr) inline_ = std::make_unique<std::byte[]>(kInline);
-  if ((mode & FALLOC_FL_KEEP_SIZE) == 0 && end > size())
-    size_.store(end, std::memory_order_release);
+  if ((mode & FALLOC_FL_KEEP_SIZE) == 0 && end > size()) set_size(end);
   return {};
 }
 
@@ -334,7 +339,8 @@ ErrnoOr<vfs::MapSource> FileBytes::map_source(std::uint64_t offset, int protecti
   vfs::MapSource source;
   source.fd = memory_.file().number();
   source.offset = *range_ + offset;
-  source.valid_length = size() > offset ? size() - offset : 0;
+  if (!end_) end_ = make_ref<vfs::FileEnd>(size());
+  source.end = end_;
   return source;
 }
 

@@ -70,6 +70,7 @@ class FileBytes {
   bool sealed(std::uint32_t seals) const { return (seals_ & seals) != 0; }
   // All of these under mutex_.
   ErrnoOr<> spill();
+  void set_size(std::uint64_t size);
   ErrnoOr<std::uint64_t> reserve(std::uint64_t offset, std::uint64_t length);
   ErrnoOr<std::size_t> write_inline(vfs::IoBuffer& from, std::uint64_t offset,
                                     std::uint64_t length);
@@ -101,6 +102,7 @@ class FileBytes {
   std::unique_ptr<std::byte[]> inline_;  // kInline bytes, zeroes behind the size
   std::optional<std::uint64_t> range_;
   std::uint64_t written_end_ = 0;  // no memory of the range is behind it, but for mappings
+  Ref<vfs::FileEnd> end_;          // once it was mapped
   bool mapped_ = false;            // a guest may give pages memory by touching them
   bool shared_ = false;            // and bytes
   std::uint32_t seals_ = 0;

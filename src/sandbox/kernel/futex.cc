@@ -57,7 +57,7 @@ ErrnoOr<std::uint32_t> load(mm::MemoryMap& memory, std::uint64_t address) {
 
 ErrnoOr<std::uint32_t> exchange(Task& task, std::uint64_t address, std::uint32_t expected,
                                 std::uint32_t desired) {
-  return task.memory().space().compare_exchange(&task.thread(), address, expected, desired);
+  return task.memory().compare_exchange(&task.thread(), address, expected, desired);
 }
 
 }  // namespace
@@ -359,8 +359,7 @@ ErrnoOr<> FutexTable::hand_over(const Place& place, Bucket& bucket, const Key& k
     desired |= static_cast<std::uint32_t>(next->task->id());
     if (first_locker(bucket, key, next) != nullptr) desired |= FUTEX_WAITERS;
   }
-  std::uint32_t seen =
-      TRY(place.memory.space().compare_exchange(place.via, place.address, word, desired));
+  std::uint32_t seen = TRY(place.memory.compare_exchange(place.via, place.address, word, desired));
   if (seen != word) return std::unexpected(Errno{EAGAIN});
   if (next == nullptr) return {};
   for (Waiter* other = first_locker(bucket, key, next); other != nullptr;

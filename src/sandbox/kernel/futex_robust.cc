@@ -33,7 +33,7 @@ void FutexTable::release_robust(Task& task, std::uint64_t address, bool is_lock)
     // Those who wait for ownership get it from release_waited_for().
     if (is_lock && (*word & FUTEX_WAITERS) != 0) return;
     std::uint32_t left = (*word & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
-    auto seen = memory.space().compare_exchange(&task.thread(), address, *word, left);
+    auto seen = memory.compare_exchange(&task.thread(), address, *word, left);
     if (!seen) return;
     if (*seen != *word) continue;
     if ((*word & FUTEX_WAITERS) != 0)

@@ -34,6 +34,7 @@ class Outcome:
     def __init__(self):
         self.cases = {}
         self.complaints = []
+        self.hung = False  # the last case ended, the program did not
 
     def add(self, text):
         current = None
@@ -119,7 +120,7 @@ class Sandbox:
     def command(self, program, cases):
         inside = "/mnt/differential"
         options = ["--wall", "sandbox", "--platform", self.platform, "--cap-add", "ALL", "--seccomp",
-                   "unconfined", "--new-privileges", "--quiet", "--tmpfs", self.scratch,
+                   "unconfined", "--new-privileges", "--quiet", "--tmpfs", f"{self.scratch}:suid,dev,exec",
                    "-e", f"TMPDIR={self.scratch}", "-e", f"CASE_TIMEOUT={os.environ.get('CASE_TIMEOUT', '20')}",
                    "-v", f"{os.path.dirname(program)}:{inside}:ro", "-w", "/"]
         return [self.caisson, "run", *options, "--", f"{inside}/{os.path.basename(program)}", *cases]
@@ -146,6 +147,7 @@ def run_program(place, program, cases):
     while rest:
         text, status = run_once(place, program, rest)
         outcome.add(text)
+        outcome.hung = status is None
         reached = [case for case in rest if case in outcome.cases]
         if not reached:
             outcome.complaints.append(f"{os.path.basename(program)} did not start (status {status})")
@@ -181,6 +183,8 @@ def check(program, options, scratch):
     for _ in range(options.repeat):
         found = run_program(place, program, cases)
         problems += found.complaints + compare(expected, found, known, options.on)
+        if found.hung:
+            problems.append(f"{family} did not end within {TIMEOUT} s")
         equal = sum(found.cases.get(case) == lines for case, lines in expected.cases.items())
         if problems:
             break

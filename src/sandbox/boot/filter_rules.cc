@@ -9,6 +9,22 @@
 #include "sys/call.h"
 
 namespace caisson::sandbox::boot {
+namespace {
+
+spec::SeccompRule rule_of(std::string_view name, std::initializer_list<Argument> arguments) {
+  spec::SeccompRule rule;
+  rule.names.emplace_back(name);
+  for (const auto& argument : arguments) {
+    if (argument.mask == 0) {
+      rule.args.push_back({argument.index, argument.value, 0, "SCMP_CMP_EQ"});
+    } else {
+      rule.args.push_back({argument.index, argument.mask, argument.value, "SCMP_CMP_MASKED_EQ"});
+    }
+  }
+  return rule;
+}
+
+}  // namespace
 
 FilterRules::FilterRules() {
   profile_.default_action = "SCMP_ACT_KILL_PROCESS";
@@ -29,16 +45,17 @@ FilterRules& FilterRules::allow(std::initializer_list<std::string_view> names) {
 }
 
 FilterRules& FilterRules::allow(std::string_view name, std::initializer_list<Argument> arguments) {
-  spec::SeccompRule rule;
-  rule.names.emplace_back(name);
+  spec::SeccompRule rule = rule_of(name, arguments);
   rule.action = "SCMP_ACT_ALLOW";
-  for (const auto& argument : arguments) {
-    if (argument.mask == 0) {
-      rule.args.push_back({argument.index, argument.value, 0, "SCMP_CMP_EQ"});
-    } else {
-      rule.args.push_back({argument.index, argument.mask, argument.value, "SCMP_CMP_MASKED_EQ"});
-    }
-  }
+  profile_.rules.push_back(std::move(rule));
+  return *this;
+}
+
+FilterRules& FilterRules::refuse(std::string_view name, std::uint32_t error,
+                                 std::initializer_list<Argument> arguments) {
+  spec::SeccompRule rule = rule_of(name, arguments);
+  rule.action = "SCMP_ACT_ERRNO";
+  rule.errno_ret = error;
   profile_.rules.push_back(std::move(rule));
   return *this;
 }

@@ -26,6 +26,8 @@ class FilterRules {
   FilterRules& allow(std::string_view name, std::initializer_list<Argument> arguments);
   // Fails with an errno instead of ending the process.
   FilterRules& refuse(std::initializer_list<std::string_view> names, std::uint32_t error);
+  FilterRules& refuse(std::string_view name, std::uint32_t error,
+                      std::initializer_list<Argument> arguments);
 
   const spec::Seccomp& profile() const { return profile_; }
   // For all threads of this process, for ever. no_new_privs must be set.

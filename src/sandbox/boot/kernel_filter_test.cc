@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/futex.h>
@@ -72,7 +73,10 @@ TEST(KernelFilter, NothingIsExecutedMountedOrTraced) {
 
 TEST(KernelFilter, PathsBeginAtADonatedDirectory) {
   constexpr std::uint64_t kCwd = static_cast<std::uint64_t>(AT_FDCWD);
-  for (long number : {SYS_openat, SYS_openat2, SYS_newfstatat, SYS_statx, SYS_unlinkat, SYS_mkdirat,
+  EXPECT_TRUE(allowed(SYS_openat, {5}));
+  EXPECT_EQ(answer({}, SYS_openat, {kCwd}), SECCOMP_RET_ERRNO | ENOENT);
+  EXPECT_EQ(answer({}, SYS_openat, {kCwd & 0xffffffff}), SECCOMP_RET_ERRNO | ENOENT);
+  for (long number : {SYS_openat2, SYS_newfstatat, SYS_statx, SYS_unlinkat, SYS_mkdirat,
                       SYS_readlinkat, SYS_fchownat, SYS_utimensat}) {
     EXPECT_TRUE(allowed(number, {5})) << number;
     EXPECT_TRUE(deadly(number, {kCwd})) << number;

@@ -1,4 +1,5 @@
 // getdents(2), getcwd(2), chdir(2), chroot(2), umask(2).
+#include <limits.h>
 #include <linux/capability.h>
 #include <unistd.h>
 
@@ -83,6 +84,7 @@ Value sys_getcwd(Task& task, const Arguments& arguments) {
   vfs::Path cwd = task.fs().cwd();
   if (cwd.dentry->is_removed()) return fail(ENOENT);
   std::string text = vfs::path_text(cwd, task.fs().root());
+  if (text.size() + 1 > PATH_MAX) return fail(ENAMETOOLONG);
   if (text.size() + 1 > arguments.u64(1)) return fail(ERANGE);
   TRY(UserPtr<char>(arguments.u64(0))
           .store(task.memory(), std::span<const char>(text.c_str(), text.size() + 1)));

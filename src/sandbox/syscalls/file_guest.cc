@@ -28,10 +28,10 @@ ErrnoOr<> limit_write(Task& task, vfs::File& file, vfs::IoBuffer& from,
   bool regular = file.inode() != nullptr && S_ISREG(file.inode()->type());
   if (most == kNoLimit || !regular || from.remaining() == 0) return {};
   std::uint64_t at = 0;
-  if (offset)
-    at = *offset;
+  if ((file.flags() & O_APPEND) != 0)
+    at = TRY(file.size());
   else
-    at = (file.flags() & O_APPEND) != 0 ? TRY(file.size()) : TRY(file.seek(0, SEEK_CUR));
+    at = offset ? *offset : TRY(file.seek(0, SEEK_CUR));
   if (at >= most) return check_file_size(task, at + 1);
   from.truncate(most - at);
   return {};
@@ -117,7 +117,12 @@ Value write_file(Task& task, vfs::File& file, vfs::IoBuffer& from,
   TRY(limit_write(task, file, from, offset));
   if (file.inode() != nullptr) TRY(vfs::drop_set_ids(*file.inode(), task.credentials()));
   std::int64_t total = 0;
+  // Linux, against POSIX: such a file is appended to wherever pwrite(2) points.
+  bool appends = offset && (file.flags() & O_APPEND) != 0 && file.inode() != nullptr &&
+                 S_ISREG(file.inode()->type());
+  std::uint64_t end = 0;
   auto attempt = [&] {
+    if (appends) return file.append(from, end, task);
     return offset ? file.write_at(from, *offset + static_cast<std::uint64_t>(total), task)
                   : file.write(from, task);
   };

@@ -245,11 +245,12 @@ bool is_known(int policy) {
 
 Value set_scheduler(Task& task, int id, int policy, int priority) {
   int without_flag = policy & ~SCHED_RESET_ON_FORK;
+  auto most = task.group().limit(RLIMIT_RTPRIO).soft;
+  Locked tree(task.kernel().task_lock());
+  TRY(scheduled(task, id, false));
   if (!is_known(without_flag)) return fail(EINVAL);
   if (is_real_time(without_flag) ? priority < 1 || priority > 99 : priority != 0)
     return fail(EINVAL);
-  auto most = task.group().limit(RLIMIT_RTPRIO).soft;
-  Locked tree(task.kernel().task_lock());
   Task* found = TRY(scheduled(task, id, true));
   if (is_real_time(without_flag) && !task.credentials().has(CAP_SYS_NICE) &&
       static_cast<std::uint64_t>(priority) > most)

@@ -18,6 +18,9 @@ constexpr std::uint64_t kKnownFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | 
 
 Value open_at(Task& task, int dirfd, std::uint64_t address, vfs::OpenRequest request) {
   PathArgument path = TRY(load_path_at(task, dirfd, address));
+  // The directory is the root of such a walk, also for a path that begins at the root.
+  if ((request.resolve & (RESOLVE_IN_ROOT | RESOLVE_BENEATH)) != 0)
+    path.context = TRY(task.walk_context(dirfd));
   request.mode &= ~task.fs().umask();
   Ref<vfs::File> file = TRY(vfs::open(path.context, path.text, request));
   TRY(attempt_file(task, *file, false, [&] { return file->finish_open(); }));

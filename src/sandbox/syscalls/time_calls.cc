@@ -17,7 +17,8 @@ namespace caisson::sandbox::syscalls {
 namespace {
 
 // A clock of a process or thread that is named by its id (clock_getcpuclockid(3)).
-bool is_cpu_clock_by_id(int clock) { return clock < 0 && (clock & 7) != 3; }
+// The last two bits say which of its times; 3 is none, or a clock behind a descriptor.
+bool is_cpu_clock_by_id(int clock) { return clock < 0 && (clock & 3) != 3; }
 
 ErrnoOr<std::int64_t> cpu_clock_by_id(Task& task, int clock) {
   constexpr int kVirtual = 1, kPerThread = 4;

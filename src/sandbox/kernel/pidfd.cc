@@ -11,7 +11,7 @@ PidFile::PidFile(Ref<ThreadGroup> group, std::uint32_t flags)
     : File({}, nullptr, flags), group_(std::move(group)) {}
 
 vfs::ReadyMask PidFile::ready() {
-  Locked tree(group_->kernel.task_lock());
+  // Without the task lock: who is told of the end under that lock may come here.
   if (group_->reaped) return POLLIN | POLLHUP;
   return group_->zombie ? POLLIN : 0;
 }

@@ -124,8 +124,8 @@ class ThreadGroup final : public RefCounted {
   int oom_score_adj = 0;                                 // [S]
   bool dumpable = true;                                  // [S]
 
-  bool zombie = false;           // [T] all tasks ended; waits to be reaped
-  bool reaped = false;           // [T] in no table any more
+  // [T] to change, read by anyone: all tasks ended, it waits to be reaped; it is in no table any more.
+  std::atomic<bool> zombie{false}, reaped{false};
   Task* executing = nullptr;     // [S] the task in execve(2) that waits for the others' end
   vfs::WaitQueue task_ended;     // tells it
   ResourceUsage usage;           // [T] and [S] to change: of tasks that ended

@@ -72,11 +72,13 @@ class GuestTest : public testing::Test {
 
   Ref<kernel::ThreadGroup> start(FakeProgram program) {
     auto started =
-        kernel_.start_loaded(request(), make_ref<kernel::FsContext>(vfs::Path{}, vfs::Path{}, 022U),
+        kernel_.start_loaded(request(), make_ref<kernel::FsContext>(root_directory(), root_directory(), 022U),
                              load(std::move(program)));
     EXPECT_TRUE(started) << started.error().message();
     return *started;
   }
+
+  virtual vfs::Path root_directory() { return {}; }
 
   // Waits until the process ended; its status as wait4(2) gives it.
   int status_of(const Ref<kernel::ThreadGroup>& group) {
@@ -90,7 +92,9 @@ class GuestTest : public testing::Test {
   // As process 1: what is there then is an init (signal(7)).
   int run_as_init(FakeProgram program) {
     if (container_->pids->last != 0) {  // one init in each
+      auto mounts = container_->mounts;
       container_ = make_container("next");
+      container_->mounts = std::move(mounts);
       kernel_.add_container(container_);
     }
     return status_of(start(std::move(program)));

@@ -48,7 +48,7 @@ bool may_set_limits(const Task& task, const Task& other) {
          own.gid == its->gid && own.gid == its->egid && own.gid == its->sgid;
 }
 
-ErrnoOr<Limit> exchange_limit(Task& task, ThreadGroup& group, int resource, const Limit* next) {
+ErrnoOr<Limit> exchange_limit(Task& task, ThreadGroup& group, int resource, Limit* next) {
   if (resource < 0 || resource >= kernel::kLimitCount) return fail(EINVAL);
   Limit before = group.limit(resource);
   if (next == nullptr) return before;
@@ -56,6 +56,7 @@ ErrnoOr<Limit> exchange_limit(Task& task, ThreadGroup& group, int resource, cons
   if (next->soft > next->hard) return fail(EINVAL);
   if (resource == RLIMIT_NOFILE && next->hard > kMostFiles) return fail(EPERM);
   if (next->hard > before.hard && !task.credentials().has(CAP_SYS_RESOURCE)) return fail(EPERM);
+  if (resource == RLIMIT_CPU && next->soft == 0) next->soft = 1;  // as Linux: 0 would be no limit
   {
     Locked locked(group.signal_mutex);
     group.limits[static_cast<std::size_t>(resource)] = *next;

@@ -380,6 +380,51 @@ TEST_F(Processes, LimitOfProcessesHoldsForUsers) {
   });
 }
 
+// --- pause and snapshots
+
+TEST_F(Processes, StoppedKernelStandsStillAndGoesOn) {
+  auto counter = std::make_shared<std::atomic<int>>(0);
+  auto group = start([counter](FakeGuest& guest) {
+    guest.fork([](FakeGuest& own) { own.call(SYS_pause); });
+    guest.fork([](FakeGuest& own) { own.spin(); });
+    guest.clone(CLONE_VFORK | SIGCHLD, [counter](FakeGuest& own) {
+      for (;;) {
+        ++*counter;
+        own.call(SYS_sched_yield);
+      }
+    });
+  });
+  EXPECT_TRUE(wait_for([&] { return counter->load() > 10; }));
+  kernel_.stop_all();
+  kernel_.stop_all();
+  int seen = counter->load();
+  timespec pause{0, 5'000'000};
+  (void)::nanosleep(&pause, nullptr);
+  EXPECT_EQ(counter->load(), seen);
+  kernel_.resume_all();
+  (void)::nanosleep(&pause, nullptr);
+  EXPECT_EQ(counter->load(), seen);
+  kernel_.resume_all();
+  EXPECT_TRUE(wait_for([&] { return counter->load() > seen; }));
+  kernel_.kill_container(*container_);
+  EXPECT_EQ(status_of(group), SIGKILL);
+}
+
+TEST_F(Processes, StopIsNotSeenByTheGuest) {
+  auto status = std::make_shared<std::atomic<int>>(-1);
+  auto group = start([status](FakeGuest& guest) {
+    std::int64_t begin = monotonic_ns();
+    sleep_ms(guest, 60);
+    *status = monotonic_ns() - begin >= 60'000'000 ? 1 : 0;
+  });
+  timespec pause{0, 10'000'000};
+  (void)::nanosleep(&pause, nullptr);
+  kernel_.stop_all();
+  kernel_.resume_all();
+  EXPECT_EQ(status_of(group), 0);
+  EXPECT_EQ(status->load(), 1);
+}
+
 // --- process groups and sessions
 
 TEST_F(Processes, SetpgidMakesAGroup) {

@@ -121,6 +121,9 @@ Value syslog(Task& task, const Arguments& arguments) {
 // A machine that could be rebooted or given modules is not the guest's: as without the capability.
 Value not_permitted(Task&, const Arguments&) { return fail(EPERM); }
 
+// What Linux can be built without, as if it were: programs have another way.
+Value not_built_in(Task&, const Arguments&) { return fail(ENOSYS); }
+
 constexpr Entry kEntries[] = {
     {__NR_uname, "uname", uname},
     {__NR_sethostname, "sethostname", sethostname},
@@ -150,6 +153,58 @@ constexpr Entry kEntries[] = {
     {__NR_vhangup, "vhangup", not_permitted, Level::kError, "EPERM"},
     {__NR_perf_event_open, "perf_event_open", not_permitted, Level::kError, "EPERM"},
     {__NR_bpf, "bpf", not_permitted, Level::kError, "EPERM"},
+    {__NR_kexec_file_load, "kexec_file_load", not_permitted, Level::kError, "EPERM"},
+    {__NR_rseq, "rseq", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_seccomp, "seccomp", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_ptrace, "ptrace", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_add_key, "add_key", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_request_key, "request_key", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_keyctl, "keyctl", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_io_uring_setup, "io_uring_setup", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_io_uring_enter, "io_uring_enter", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_io_uring_register, "io_uring_register", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_io_setup, "io_setup", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_io_destroy, "io_destroy", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_io_submit, "io_submit", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_io_cancel, "io_cancel", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_io_getevents, "io_getevents", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_userfaultfd, "userfaultfd", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_fanotify_init, "fanotify_init", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_fanotify_mark, "fanotify_mark", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_lookup_dcookie, "lookup_dcookie", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_get_mempolicy, "get_mempolicy", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_set_mempolicy, "set_mempolicy", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_mbind, "mbind", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_migrate_pages, "migrate_pages", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_move_pages, "move_pages", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_landlock_create_ruleset, "landlock_create_ruleset", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_landlock_add_rule, "landlock_add_rule", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_landlock_restrict_self, "landlock_restrict_self", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_memfd_secret, "memfd_secret", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_mq_open, "mq_open", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_mq_unlink, "mq_unlink", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_mq_timedsend, "mq_timedsend", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_mq_timedreceive, "mq_timedreceive", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_mq_notify, "mq_notify", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_mq_getsetattr, "mq_getsetattr", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_shmget, "shmget", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_shmat, "shmat", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_shmctl, "shmctl", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_shmdt, "shmdt", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_semget, "semget", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_semop, "semop", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_semctl, "semctl", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_semtimedop, "semtimedop", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_msgget, "msgget", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_msgsnd, "msgsnd", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_msgrcv, "msgrcv", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_msgctl, "msgctl", not_built_in, Level::kError, "ENOSYS"},
+#if defined(__x86_64__)
+    {__NR_modify_ldt, "modify_ldt", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_uselib, "uselib", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_set_thread_area, "set_thread_area", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_get_thread_area, "get_thread_area", not_built_in, Level::kError, "ENOSYS"},
+#endif
 };
 
 }  // namespace

@@ -261,11 +261,6 @@ TEST_F(Timers, TimerCreateChecksItsArguments) {
   });
 }
 
-TEST_F(Timers, CpuLimitWarnsThenKills) {
-  limits[RLIMIT_CPU] = {0, 0};
-  EXPECT_EQ(run([](FakeGuest& guest) { guest.spin(); }), -1);
-}
-
 TEST_F(Timers, UsageGrows) {
   run([](FakeGuest& guest) {
     EXPECT_EQ(guest.call(SYS_getrusage, RUSAGE_SELF, kA), 0);

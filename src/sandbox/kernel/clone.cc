@@ -53,6 +53,7 @@ Ref<ThreadGroup> Kernel::copy_group(Task& caller, const CloneRequest& request) {
   group->limits = own.limits;
   group->oom_score_adj = own.oom_score_adj;
   group->dumpable = own.dumpable;
+  group->huge_pages_off = own.huge_pages_off;
   return group;
 }
 

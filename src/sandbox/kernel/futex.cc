@@ -51,6 +51,11 @@ class BothLocked {
   Mutex* second_;
 };
 
+ErrnoOr<mm::MemoryMap::FutexKey> key_of(mm::MemoryMap& memory, FutexAddress where) {
+  if (where.address % sizeof(std::uint32_t) != 0) return std::unexpected(Errno{EINVAL});
+  return memory.futex_key(where.address, where.is_private);
+}
+
 ErrnoOr<std::uint32_t> load(mm::MemoryMap& memory, std::uint64_t address) {
   return UserPtr<std::uint32_t>(address).load(memory);
 }
@@ -108,7 +113,7 @@ ErrnoOr<> FutexTable::wait(Task& task, FutexAddress where, std::uint32_t expecte
   Waiter waiter;
   waiter.task = &task;
   waiter.bitset = bitset;
-  waiter.key = TRY(task.memory().futex_key(where.address, where.is_private));
+  waiter.key = TRY(key_of(task.memory(), where));
   {
     // The word is read under the lock that a waker takes after changing it: no wake-up is lost.
     Bucket& bucket = bucket_of(waiter.key);
@@ -141,7 +146,7 @@ ErrnoOr<int> FutexTable::wait_any(Task& task, std::span<const FutexWait> waits, 
   for (; queued < waits.size() && failure.value == 0; ++queued) {
     Waiter& waiter = waiters[queued];
     waiter.task = &task;
-    auto key = task.memory().futex_key(waits[queued].where.address, waits[queued].where.is_private);
+    auto key = key_of(task.memory(), waits[queued].where);
     if (!key) {
       failure = key.error();
       break;
@@ -186,7 +191,7 @@ int FutexTable::wake_in(Bucket& bucket, const Key& key, int count, std::uint32_t
 ErrnoOr<int> FutexTable::wake(mm::MemoryMap& memory, FutexAddress where, int count,
                               std::uint32_t bitset) {
   if (bitset == 0) return std::unexpected(Errno{EINVAL});
-  Key key = TRY(memory.futex_key(where.address, where.is_private));
+  Key key = TRY(key_of(memory, where));
   Bucket& bucket = bucket_of(key);
   Locked locked(bucket.mutex);
   return wake_in(bucket, key, count, bitset);
@@ -195,8 +200,8 @@ ErrnoOr<int> FutexTable::wake(mm::MemoryMap& memory, FutexAddress where, int cou
 ErrnoOr<int> FutexTable::requeue(Task& task, const Requeue& request) {
   if (request.wake < 0 || request.move < 0) return std::unexpected(Errno{EINVAL});
   mm::MemoryMap& memory = task.memory();
-  Key from = TRY(memory.futex_key(request.from.address, request.from.is_private));
-  Key to = TRY(memory.futex_key(request.to.address, request.to.is_private));
+  Key from = TRY(key_of(memory, request.from));
+  Key to = TRY(key_of(memory, request.to));
   Bucket& source = bucket_of(from);
   Bucket& target = bucket_of(to);
   BothLocked locked(source.mutex, target.mutex);
@@ -217,8 +222,7 @@ ErrnoOr<int> FutexTable::requeue(Task& task, const Requeue& request) {
     if (&source == &target && from == to) break;  // it would be met again and again
     waiter = next;
   }
-  // FUTEX_REQUEUE tells who was woken, FUTEX_CMP_REQUEUE those moved as well.
-  return request.compare ? woken + moved : woken;
+  return woken + moved;  // also for FUTEX_REQUEUE, whatever futex(2) says
 }
 
 namespace {
@@ -269,8 +273,8 @@ ErrnoOr<int> FutexTable::wake_operation(Task& task, FutexAddress first, FutexAdd
                                         int first_count, int second_count,
                                         std::uint32_t operation) {
   mm::MemoryMap& memory = task.memory();
-  Key first_key = TRY(memory.futex_key(first.address, first.is_private));
-  Key second_key = TRY(memory.futex_key(second.address, second.is_private));
+  Key first_key = TRY(key_of(memory, first));
+  Key second_key = TRY(key_of(memory, second));
   Bucket& one = bucket_of(first_key);
   Bucket& other = bucket_of(second_key);
   BothLocked locked(one.mutex, other.mutex);
@@ -324,7 +328,7 @@ ErrnoOr<> FutexTable::lock(Task& task, FutexAddress where, Deadline deadline, bo
   waiter.is_locker = true;
   waiter.memory = &task.memory();
   waiter.address = where.address;
-  waiter.key = TRY(task.memory().futex_key(where.address, where.is_private));
+  waiter.key = TRY(key_of(task.memory(), where));
   Bucket& bucket = bucket_of(waiter.key);
   {
     Locked locked(bucket.mutex);
@@ -372,7 +376,7 @@ ErrnoOr<> FutexTable::hand_over(const Place& place, Bucket& bucket, const Key& k
 }
 
 ErrnoOr<> FutexTable::unlock(Task& task, FutexAddress where) {
-  Key key = TRY(task.memory().futex_key(where.address, where.is_private));
+  Key key = TRY(key_of(task.memory(), where));
   Bucket& bucket = bucket_of(key);
   for (;;) {
     Locked locked(bucket.mutex);

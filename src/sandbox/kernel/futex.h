@@ -45,7 +45,7 @@ class FutexTable {
     bool compare = false;
     std::uint32_t expected = 0;
   };
-  // FUTEX_REQUEUE, FUTEX_CMP_REQUEUE: how many were woken or moved.
+  // FUTEX_REQUEUE, FUTEX_CMP_REQUEUE: how many were woken and moved.
   ErrnoOr<int> requeue(Task& task, const Requeue& request);
   // FUTEX_WAKE_OP; `operation` is encoded as there.
   ErrnoOr<int> wake_operation(Task& task, FutexAddress first, FutexAddress second, int first_count,

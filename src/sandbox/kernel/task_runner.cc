@@ -135,6 +135,9 @@ void TaskRunner::answer_syscall() {
     restart_code_ = -result;
   else
     task_.registers().set_result(result);
+  // A call that was not interrupted (ppoll with something ready) puts its mask back before signals
+  // that only it let through are acted on.
+  if (restart_code_ == 0 && result != -EINTR) restore_mask();
   if (restart_code_ != 0 || task_.saved_mask) handle_interruption();
 }
 
@@ -213,6 +216,10 @@ void TaskRunner::finish_call_without_handler() {
   else if (restart_code_ != 0)
     task_.registers().restart_syscall();
   restart_code_ = 0;
+  restore_mask();
+}
+
+void TaskRunner::restore_mask() {
   if (!task_.saved_mask) return;
   SignalSet mask = *task_.saved_mask;
   task_.saved_mask.reset();

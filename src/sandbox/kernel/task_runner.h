@@ -29,6 +29,7 @@ class TaskRunner {
   void act_on_default(const SignalInfo& info);
   void call_handler(const SignalInfo& info, const SignalAction& action);
   void finish_call_without_handler();
+  void restore_mask();  // what a call with a temporary one has saved
   void take_stop(int signal);
   void stand_still();
   bool stop_is_complete();

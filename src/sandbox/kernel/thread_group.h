@@ -123,8 +123,10 @@ class ThreadGroup final : public RefCounted {
   std::array<Limit, kLimitCount> limits;                 // [S]
   int oom_score_adj = 0;                                 // [S]
   bool dumpable = true;                                  // [S]
+  bool huge_pages_off = false;                           // [S] PR_SET_THP_DISABLE: kept and told
 
-  // [T] to change, read by anyone: all tasks ended, it waits to be reaped; it is in no table any more.
+  // [T] to change, read by anyone: all tasks ended, it waits to be reaped; it is in no table any
+  // more.
   std::atomic<bool> zombie{false}, reaped{false};
   Task* executing = nullptr;     // [S] the task in execve(2) that waits for the others' end
   vfs::WaitQueue task_ended;     // tells it

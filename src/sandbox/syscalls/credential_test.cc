@@ -227,9 +227,8 @@ TEST_F(Credentials, NoNewPrivilegesIsForGood) {
     EXPECT_EQ(guest.call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), -EINVAL);
     EXPECT_EQ(guest.call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
     EXPECT_EQ(guest.call(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
-    std::int64_t child = guest.fork([](FakeGuest& own) {
-      EXPECT_EQ(own.call(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
-    });
+    std::int64_t child = guest.fork(
+        [](FakeGuest& own) { EXPECT_EQ(own.call(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1); });
     wait_status(guest, child);
   });
 }
@@ -282,6 +281,7 @@ TEST_F(Credentials, DescriptorsEndAtTheirLimit) {
 }
 
 TEST_F(Credentials, NiceIsKept) {
+  limits[RLIMIT_NICE] = {0, 0};
   run([](FakeGuest& guest) {
     EXPECT_EQ(guest.call(SYS_getpriority, 0, 0), 20);
     EXPECT_EQ(guest.call(SYS_setpriority, 0, 0, 5), 0);

@@ -46,8 +46,9 @@ class Execution : public GuestTest {
   Execution() {
     auto filesystem =
         fs::TmpFilesystem::create(MUST(fs::FileMemory::create()), nullptr, fs::TmpOptions{});
-    auto mount = make_ref<vfs::Mount>(Ref<vfs::Filesystem>(filesystem),
-                                      vfs::Dentry::make_root(filesystem->root()), 0, "tmpfs");
+    auto mount =
+        make_ref<vfs::Mount>(Ref<vfs::Filesystem>(filesystem),
+                             vfs::Dentry::make_root(filesystem->root()), std::uint64_t{0}, "tmpfs");
     mounts_ = vfs::MountNamespace::create(std::move(mount));
     container_->mounts = mounts_;
     root_ = mounts_->root();
@@ -229,12 +230,14 @@ TEST_F(Execution, ParentMayNotMoveAChildThatExecuted) {
 TEST_F(Execution, NameIsThatOfTheFile) {
   add_program("/a-name-longer-than-fifteen", [](FakeGuest& guest) {
     guest.call(SYS_prctl, PR_GET_NAME, kA);
-    EXPECT_STREQ(guest.get<std::array<char, 16>>(kA).data(), "a-name-longer-t");
+    auto name = guest.get<std::array<char, 16>>(kA);
+    EXPECT_STREQ(name.data(), "a-name-longer-t");
   });
   EXPECT_EQ(run([](FakeGuest& guest) { execute(guest, "/a-name-longer-than-fifteen"); }), 0);
 }
 
 TEST_F(Execution, MoreThanTheBudgetOfArgumentsIsE2BIG) {
+  add_program("/program", [](FakeGuest& guest) { guest.exit(2); });
   EXPECT_EQ(run([](FakeGuest& guest) {
               constexpr std::uint64_t kText = kA + 4 * 4096;
               std::array<std::byte, 40 * 4096> text;

@@ -171,7 +171,8 @@ TEST_F(Futexes, WakeOpWakesTheSecondOnlyIfItCompares) {
     });
     sleep_ms(guest, 5);
     auto operate = [&](int compared) {
-      auto encoded = static_cast<std::uint32_t>(FUTEX_OP_ADD << 28 | FUTEX_OP_CMP_EQ << 24 | compared);
+      auto encoded =
+          static_cast<std::uint32_t>(FUTEX_OP_ADD << 28 | FUTEX_OP_CMP_EQ << 24 | compared);
       return guest.call(SYS_futex, kWord, FUTEX_WAKE_OP | kPrivate, 1, 1, kOther, encoded);
     };
     EXPECT_EQ(operate(1), 0);
@@ -214,7 +215,8 @@ TEST_F(Futexes, NoWakeUpIsLost) {
     auto done = std::make_shared<std::atomic<bool>>(false);
     start_thread(guest, [done](FakeGuest& own) {
       for (int round = 0; round < kRounds; ++round) {
-        while (own.get<int>(kWord) != 2 * round + 1) wait(own, kWord, static_cast<std::uint32_t>(2 * round));
+        while (own.get<int>(kWord) != 2 * round + 1)
+          wait(own, kWord, static_cast<std::uint32_t>(2 * round));
         own.put(kWord, 2 * round + 2);
         wake(own, kWord, 1);
       }
@@ -303,9 +305,8 @@ TEST_F(Futexes, LockTimesOut) {
     auto result = std::make_shared<std::atomic<std::int64_t>>(1);
     lock_operation(guest, FUTEX_LOCK_PI);
     guest.put(kOther, std::array<std::int64_t, 2>{1, 0});
-    start_thread(guest, [result](FakeGuest& own) {
-      *result = lock_operation(own, FUTEX_LOCK_PI, kOther);
-    });
+    start_thread(
+        guest, [result](FakeGuest& own) { *result = lock_operation(own, FUTEX_LOCK_PI, kOther); });
     until(guest, [&] { return result->load() != 1; });
     EXPECT_EQ(result->load(), -ETIMEDOUT);
     EXPECT_EQ(lock_operation(guest, FUTEX_UNLOCK_PI), 0);
@@ -344,9 +345,7 @@ TEST_F(Futexes, RobustLockSaysThatItsOwnerDied) {
       set_robust_list(own, 0);
       own.put(kEntry + 32, static_cast<std::uint32_t>(own.call(SYS_gettid)) | FUTEX_WAITERS);
     });
-    until(guest, [&] {
-      return (guest.get<std::uint32_t>(kEntry + 32) & FUTEX_OWNER_DIED) != 0;
-    });
+    until(guest, [&] { return (guest.get<std::uint32_t>(kEntry + 32) & FUTEX_OWNER_DIED) != 0; });
     EXPECT_EQ(guest.get<std::uint32_t>(kEntry + 32), FUTEX_OWNER_DIED | FUTEX_WAITERS);
   });
 }

@@ -71,9 +71,9 @@ class GuestTest : public testing::Test {
   }
 
   Ref<kernel::ThreadGroup> start(FakeProgram program) {
-    auto started =
-        kernel_.start_loaded(request(), make_ref<kernel::FsContext>(root_directory(), root_directory(), 022U),
-                             load(std::move(program)));
+    auto started = kernel_.start_loaded(
+        request(), make_ref<kernel::FsContext>(root_directory(), root_directory(), 022U),
+        load(std::move(program)));
     EXPECT_TRUE(started) << started.error().message();
     return *started;
   }
@@ -84,7 +84,7 @@ class GuestTest : public testing::Test {
   int status_of(const Ref<kernel::ThreadGroup>& group) {
     EXPECT_TRUE(wait_for([&] {
       Locked tree(kernel_.task_lock());
-      return group->zombie;
+      return group->zombie.load();
     }));
     return group->exit_status;
   }

@@ -103,9 +103,9 @@ Value vfork(Task& task, const Arguments&) {
 
 Value execute(Task& task, int dirfd, std::uint64_t path_address, std::uint64_t args,
               std::uint64_t env, int flags) {
-  if ((flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) != 0) return fail(EINVAL);
   std::string path = TRY(load_path(task, path_address));
   if (path.empty() && (flags & AT_EMPTY_PATH) == 0) return fail(ENOENT);
+  if ((flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) != 0) return fail(EINVAL);
   vfs::WalkContext walk = TRY(task.walk_context(path.starts_with('/') ? AT_FDCWD : dirfd));
   vfs::WalkFlags how;
   how.follow_last = (flags & AT_SYMLINK_NOFOLLOW) == 0;

@@ -8,6 +8,7 @@
 #include "sandbox/kernel/kernel.h"
 #include "sandbox/kernel/pidfd.h"
 #include "sandbox/kernel/signal_frame.h"
+#include "sandbox/kernel/stop_gate.h"
 #include "sandbox/syscalls/answer.h"
 #include "sandbox/syscalls/clocks.h"
 #include "sandbox/syscalls/table.h"
@@ -138,6 +139,9 @@ Value rt_sigtimedwait(Task& task, const Arguments& arguments) {
     while (reason == kernel::WakeReason::kNotified) reason = kernel::sleep(task, deadline);
     info = kernel::Kernel::take_signal(task, wanted);
     set_awaited(task, 0);
+    // A pause of the sandbox is nothing that the guest sees.
+    if (info.signal == 0 && task.kernel().gate().is_closed())
+      return std::unexpected(kernel::kRestartAlways);
     if (info.signal == 0) return fail(reason == kernel::WakeReason::kTimeout ? EAGAIN : EINTR);
   }
   if (arguments.u64(1) != 0) {

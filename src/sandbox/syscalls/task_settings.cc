@@ -193,6 +193,13 @@ Value get_auxiliary(Task& task, const Arguments& arguments) {
   return static_cast<std::int64_t>(bytes.size());
 }
 
+Value set_huge_pages_off(Task& task, const Arguments& arguments) {
+  if (has_more(arguments, 2)) return fail(EINVAL);
+  Locked locked(task.group().signal_mutex);
+  task.group().huge_pages_off = arguments.u64(1) != 0;
+  return 0;
+}
+
 Value set_timer_slack(Task& task, const Arguments& arguments) {
   constexpr std::uint64_t kDefault = 50'000;
   task.timer_slack_ns = arguments.i64(1) <= 0 ? kDefault : arguments.u64(1);
@@ -243,8 +250,9 @@ Value prctl(Task& task, const Arguments& arguments) {
     case kNameMemory: return name_memory(task, arguments);
     case kGetAuxiliary: return get_auxiliary(task, arguments);
     case PR_GET_TID_ADDRESS: TRY(store(task, arguments.u64(1), task.clear_child_tid)); return 0;
-    case PR_SET_THP_DISABLE:
-    case PR_GET_THP_DISABLE: return has_more(arguments, 2) ? fail(EINVAL) : Value(0);
+    case PR_SET_THP_DISABLE: return set_huge_pages_off(task, arguments);
+    case PR_GET_THP_DISABLE:
+      return has_more(arguments, 1) ? fail(EINVAL) : Value(task.group().huge_pages_off ? 1 : 0);
     case PR_SET_MM: return fail(EPERM);
     case PR_GET_SPECULATION_CTRL: return Value(0);  // PR_SPEC_NOT_AFFECTED
     default: return fail(EINVAL);

@@ -87,8 +87,18 @@ ErrnoOr<kernel::TimerEvent> timer_event(Task& task, std::uint64_t address) {
   return event;
 }
 
+// The C library names the caller's own CPU clocks by ids as well: of process or thread 0.
+int own_cpu_clock(const Task& task, int clock) {
+  constexpr int kPerThread = 4;
+  if (clock >= 0 || (clock & 3) == 3) return clock;
+  int id = ~(clock >> 3);
+  if ((clock & kPerThread) != 0)
+    return id == 0 || id == task.id() ? CLOCK_THREAD_CPUTIME_ID : clock;
+  return id == 0 || id == task.group().id() ? CLOCK_PROCESS_CPUTIME_ID : clock;
+}
+
 Value timer_create(Task& task, const Arguments& arguments) {
-  int clock = arguments.i32(0);
+  int clock = own_cpu_clock(task, arguments.i32(0));
   switch (clock) {
     case CLOCK_REALTIME:
     case CLOCK_MONOTONIC:

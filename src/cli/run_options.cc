@@ -41,6 +41,7 @@ constexpr OptionSpec kRunOptions[kRunOptionCount] = {
     {"platform", 0, "systrap|ptrace", "how a sandbox traps system calls (default: the faster one)"},
     {"overlay", 0, "none|memory|DIR[,size=N]", "where a sandbox's writes to its root go"},
     {"strace", 0, "FILE", "write what a sandbox's programs ask of their kernel to FILE"},
+    {"strace-calls", 0, "NAME,...", "only these system calls go to --strace"},
 };
 static_assert(!kRunOptions[kRunOptionCount - 1].name.empty(), "kRunOptionCount is too large");
 
@@ -82,7 +83,8 @@ void read_wall(const Arguments& arguments, const spec::CallerFacts& caller, spec
   constexpr Choice kChoices[] = {{"wall", plan::kWallAnnotation, false},
                                  {"platform", plan::kPlatformAnnotation, false},
                                  {"overlay", plan::kOverlayAnnotation, false},
-                                 {"strace", plan::kStraceAnnotation, true}};
+                                 {"strace", plan::kStraceAnnotation, true},
+                                 {"strace-calls", plan::kStraceCallsAnnotation, false}};
   for (const auto& choice : kChoices) {
     auto value = arguments.value(choice.option);
     if (!value) continue;

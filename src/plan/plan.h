@@ -334,6 +334,7 @@ struct SandboxPlan {
   std::string overlay_directory;   // ... in a file in this directory of the host; empty: in memory
   std::uint64_t overlay_size = 0;  // bytes; 0: no limit of its own
   std::string strace;              // host path that takes the log of system calls; empty: none
+  Strings strace_calls;            // the calls that are logged, by name; empty: all
 };
 
 struct Plan {

@@ -153,6 +153,8 @@ Result<> plan_sandbox(const Input& in, Plan& plan) {
   sandbox.root_access = TRY(file_access(in.spec, kFileAccessAnnotation, FileAccess::kExclusive));
   sandbox.mount_access = TRY(file_access(in.spec, kMountAccessAnnotation, FileAccess::kShared));
   sandbox.strace = annotation(in.spec, kStraceAnnotation);
+  for (auto call : split(annotation(in.spec, kStraceCallsAnnotation), ','))
+    if (!call.empty()) sandbox.strace_calls.emplace_back(call);
   TRY(read_overlay(in.spec, sandbox));
   TRY(check_propagation(plan.mounts));
   drop_unknown_types(in, plan.mounts);

@@ -19,12 +19,14 @@ namespace caisson::plan {
 //   org.caisson.file-access-mounts  the same for bind mounts
 //   org.caisson.overlay       none | memory | /DIRECTORY[,size=BYTES]: where writes to the root go
 //   org.caisson.strace        /FILE of the host that takes a log of the system calls
+//   org.caisson.strace-calls  the calls that it takes: NAME[,NAME]...
 inline constexpr std::string_view kWallAnnotation = "org.caisson.wall";
 inline constexpr std::string_view kPlatformAnnotation = "org.caisson.platform";
 inline constexpr std::string_view kFileAccessAnnotation = "org.caisson.file-access";
 inline constexpr std::string_view kMountAccessAnnotation = "org.caisson.file-access-mounts";
 inline constexpr std::string_view kOverlayAnnotation = "org.caisson.overlay";
 inline constexpr std::string_view kStraceAnnotation = "org.caisson.strace";
+inline constexpr std::string_view kStraceCallsAnnotation = "org.caisson.strace-calls";
 
 // Whether a description asks for the sandbox.
 bool wants_sandbox(const spec::ContainerSpec& spec);

@@ -7,7 +7,7 @@
 namespace caisson::plan {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x31706363;  // "ccp1": the version is part of it
+constexpr std::uint32_t kMagic = 0x32706363;  // "ccp2": the version is part of it
 
 // Both directions walk the same lists of fields (fields() below), so that they cannot differ.
 class Writer {
@@ -177,7 +177,8 @@ void fields(Archive& a, ProcessPlan& process) {
 template <typename Archive>
 void fields(Archive& a, SandboxPlan& sandbox) {
   a(sandbox.platform, sandbox.host_network, sandbox.root_access, sandbox.mount_access,
-    sandbox.overlay_root, sandbox.overlay_directory, sandbox.overlay_size, sandbox.strace);
+    sandbox.overlay_root, sandbox.overlay_directory, sandbox.overlay_size, sandbox.strace,
+    sandbox.strace_calls);
 }
 template <typename Archive>
 void fields(Archive& a, Plan& plan) {

@@ -2,6 +2,7 @@
 // order.
 #include "sandbox/boot/kernel_main.h"
 
+#include <malloc.h>
 #include <sys/ioctl.h>
 
 #include <array>
@@ -19,6 +20,7 @@
 #include "sandbox/net/sockets.h"
 #include "sandbox/platform/platform.h"
 #include "sandbox/syscalls/socket_requester.h"
+#include "sandbox/syscalls/strace.h"
 #include "sandbox/syscalls/table.h"
 #include "sys/event.h"
 #include "sys/file.h"
@@ -33,7 +35,7 @@ constexpr int kCouldNotStart = 125;
 struct Boot {
   KernelDescriptors numbers;
   plan::Plan plan;
-  Fd control;
+  Fd control, strace;
   std::vector<Fd> places;
   fs::MachineFacts facts;
   std::unique_ptr<platform::Platform> platform;
@@ -55,6 +57,7 @@ Result<> read_plan(Boot& boot) {
   if (!boot.plan.sandbox || boot.plan.process.args.empty())
     return std::unexpected(Error::invalid("is not one of a sandbox").doing("read the plan"));
   boot.control = take(boot.numbers.control);
+  boot.strace = take(boot.numbers.strace);
   for (int number : boot.numbers.places) boot.places.push_back(take(number));
   return {};
 }
@@ -103,6 +106,10 @@ Result<> give_up_rights(Boot& boot) {
 
 Result<> make_container(Boot& boot) {
   boot.kernel = std::make_unique<kernel::Kernel>(std::move(boot.platform), syscalls::dispatch);
+  if (boot.strace) {
+    boot.kernel->call_log =
+        TRY(syscalls::SyscallLog::create(std::move(boot.strace), boot.plan.sandbox->strace_calls));
+  }
   auto pids = make_ref<kernel::PidNamespace>(nullptr);
   boot.container = make_ref<kernel::Container>(boot.plan.id, std::move(pids));
   auto& container = *boot.container;
@@ -146,6 +153,9 @@ int status_of(const Error& error) {
 }  // namespace
 
 int kernel_main(const std::vector<std::string_view>& arguments) {
+  // Few arenas are enough, and told so, the allocator does not look for the number of processors in
+  // files that are out of reach.
+  (void)::mallopt(M_ARENA_MAX, 2);
   // Signals are read (server.h); threads that come later inherit the mask.
   (void)sys::signal_mask(SIG_SETMASK, sys::SignalSet::all());
   Boot boot;

@@ -31,6 +31,17 @@ class TimerQueue;
 // Answers one system call of a task: the value for the guest, or a negated errno (kRestart* too).
 using SyscallFunction = std::int64_t (*)(Task& task, std::uint64_t number);
 
+// Who writes down what guests ask for (syscalls/strace.h).
+class CallLog {
+ public:
+  virtual ~CallLog() = default;
+  virtual bool logs(std::uint64_t number) const = 0;
+  // The arguments as text, taken before the call changes what they point to.
+  virtual std::string arguments_text(Task& task, std::uint64_t number) = 0;
+  virtual void write(Task& task, std::uint64_t number, const std::string& arguments,
+                     std::int64_t result, std::int64_t duration_ns) = 0;
+};
+
 // One container of the sandbox: its own root, pid namespace and lifetime.
 class Container final : public RefCounted {
  public:
@@ -186,6 +197,9 @@ class Kernel {
   // start_process() with a program that is loaded already.
   Result<Ref<ThreadGroup>> start_loaded(const ProcessRequest& request, Ref<FsContext> fs,
                                         LoadedProgram program);
+
+  // Null: nobody. Set before the first task runs.
+  std::unique_ptr<CallLog> call_log;
 
  private:
   friend class TaskRunner;

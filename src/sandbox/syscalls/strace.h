@@ -11,24 +11,24 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "sandbox/kernel/task.h"
+#include "sandbox/kernel/kernel.h"
 
 namespace caisson::sandbox::syscalls {
 
-class SyscallLog {
+class SyscallLog final : public kernel::CallLog {
  public:
   // `calls`: the names to be logged; empty: all. EINVAL: a name that no call has.
   static Result<std::unique_ptr<SyscallLog>> create(Fd file, std::span<const std::string> calls);
 
-  bool logs(std::uint64_t number) const {
+  bool logs(std::uint64_t number) const override {
     return number >= logged_.size() || logged_[static_cast<std::size_t>(number)];
   }
-  // The arguments as text, taken before the call changes what they point to. Guest memory is read
-  // for the log alone: what the call itself reads may be something else by then.
-  std::string arguments_text(kernel::Task& task, std::uint64_t number);
+  // Guest memory is read for the log alone: what the call itself reads may be something else by
+  // then.
+  std::string arguments_text(kernel::Task& task, std::uint64_t number) override;
   // A whole line, written at once.
   void write(kernel::Task& task, std::uint64_t number, const std::string& arguments,
-             std::int64_t result, std::int64_t duration_ns);
+             std::int64_t result, std::int64_t duration_ns) override;
 
  private:
   explicit SyscallLog(Fd file) : file_(std::move(file)) {}

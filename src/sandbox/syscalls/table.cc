@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "base/clock.h"
+
 namespace caisson::sandbox::syscalls {
 namespace {
 
@@ -43,7 +45,9 @@ std::string_view name(std::uint64_t number) {
   return entry == nullptr ? std::string_view() : entry->name;
 }
 
-std::int64_t dispatch(Task& task, std::uint64_t number) {
+namespace {
+
+std::int64_t answer(Task& task, std::uint64_t number) {
   const Entry* entry = find(number);
   if (entry == nullptr) {
     task.kernel().count_missing_call(number);
@@ -51,6 +55,18 @@ std::int64_t dispatch(Task& task, std::uint64_t number) {
   }
   Value value = entry->handler(task, Arguments(task.registers()));
   return value ? *value : -value.error().value;
+}
+
+}  // namespace
+
+std::int64_t dispatch(Task& task, std::uint64_t number) {
+  auto* log = task.kernel().call_log.get();
+  if (log == nullptr || !log->logs(number)) return answer(task, number);
+  std::string arguments = log->arguments_text(task, number);
+  std::int64_t begin = monotonic_ns();
+  std::int64_t result = answer(task, number);
+  log->write(task, number, arguments, result, monotonic_ns() - begin);
+  return result;
 }
 
 }  // namespace caisson::sandbox::syscalls

@@ -195,6 +195,9 @@ Plan jail_of(const Plan& plan) {
   capabilities.apply = true;
   std::uint64_t files = bit(CAP_CHOWN) | bit(CAP_DAC_OVERRIDE) | bit(CAP_DAC_READ_SEARCH) |
                         bit(CAP_FOWNER) | bit(CAP_FSETID) | bit(CAP_MKNOD);
+  // For the gofer to confine itself; the kernel process gives all of them up before it reads
+  // anything of the guest.
+  files |= bit(CAP_SYS_ADMIN) | bit(CAP_SETPCAP);
   capabilities.bounding = capabilities.permitted = capabilities.effective = files;
   return jail;
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "sys/file.h"
+#include "sys/mount.h"
 
 namespace caisson::sandbox::boot {
 
@@ -25,7 +26,8 @@ std::vector<HostPlace> host_places(const plan::Plan& plan) {
                       .origin = "root.path",
                       .is_root = true,
                       .optional = false,
-                      .writable = !root.readonly && !overlaid});
+                      .writable = !root.readonly && !overlaid,
+                      .recursive = false});
   }
   for (const auto& step : plan.mounts.steps) {
     if (!shows_host(step)) continue;
@@ -36,16 +38,36 @@ std::vector<HostPlace> host_places(const plan::Plan& plan) {
                       .origin = step.origin,
                       .is_root = step.target == "/",
                       .optional = step.optional,
-                      .writable = !readonly});
+                      .writable = !readonly,
+                      .recursive = !view && step.recursive});
   }
   return places;
 }
+
+namespace {
+
+// A directory as a mount of its own, so that nothing else that is mounted below it is in reach;
+// without the right to make one, as it stands. A file by a descriptor that can be read from, as a
+// file cannot be opened again by its descriptor alone.
+ErrnoOr<Fd> open_place(const HostPlace& place) {
+  auto info = TRY(sys::fstatat(sys::kCwd, place.path.c_str()));
+  if (!S_ISDIR(info.st_mode)) {
+    int access = place.writable ? O_RDWR : O_RDONLY;
+    return sys::openat(sys::kCwd, place.path.c_str(), access | O_NONBLOCK | O_NOCTTY);
+  }
+  unsigned flags = OPEN_TREE_CLONE | (place.recursive ? AT_RECURSIVE : 0U);
+  auto tree = sys::open_tree(sys::kCwd, place.path.c_str(), flags);
+  if (tree) return tree;
+  return sys::openat(sys::kCwd, place.path.c_str(), O_PATH);
+}
+
+}  // namespace
 
 Result<std::vector<Fd>> open_host_places(const std::vector<HostPlace>& places) {
   std::vector<Fd> opened;
   opened.reserve(places.size());
   for (const auto& place : places) {
-    auto fd = sys::openat(sys::kCwd, place.path.c_str(), O_PATH);
+    auto fd = open_place(place);
     if (fd) {
       opened.push_back(std::move(*fd));
       continue;

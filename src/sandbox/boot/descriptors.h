@@ -18,8 +18,9 @@ struct HostPlace {
   std::string target;  // in the container
   std::string origin;  // what asked for it
   bool is_root = false;
-  bool optional = false;  // absent: the step is left out
-  bool writable = false;  // the guest's writes reach it
+  bool optional = false;   // absent: the step is left out
+  bool writable = false;   // the guest's writes reach it
+  bool recursive = false;  // with what is mounted below
 };
 
 // Root first, then every bind and overlaid mount in the order of their steps.
@@ -39,6 +40,8 @@ class Dispenser {
   Result<> check() const;
   // The next one, for a step with this target. Invalid Fd: an optional place that is not there.
   Result<Fd> take(const std::string& target);
+  // How many were taken: the last one's number plus one.
+  std::size_t taken() const { return next_; }
   // EINVAL: some were not taken; names them.
   Result<> check_empty() const;
 

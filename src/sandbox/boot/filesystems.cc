@@ -104,9 +104,10 @@ Result<Ref<vfs::Filesystem>> Filesystems::make(const plan::MountStep& step,
       Error(Errno{ENODEV}).doing("mount ", step.type, " on ", step.target).step("mounts"));
 }
 
-Result<Ref<vfs::Filesystem>> Filesystems::host(Fd place, bool exclusive,
-                                               const std::string& target) {
+Result<Ref<vfs::Filesystem>> Filesystems::host(Fd place, bool exclusive, const std::string& target,
+                                               std::size_t number) {
   fs::HostOptions options;
+  if (number < helpers_.size()) options.gofer = helpers_[number];
   options.exclusive = exclusive;
   options.special = special_;
   auto made = fs::HostFilesystem::create(std::move(place), std::move(options));

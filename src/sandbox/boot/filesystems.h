@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/ref.h"
 #include "base/result.h"
 #include "plan/plan.h"
+#include "sandbox/fs/host/files.h"
 #include "sandbox/fs/proc/limits.h"
 #include "sandbox/fs/special.h"
 #include "sandbox/fs/tmpfs/file_memory.h"
@@ -23,8 +25,11 @@ class Filesystems {
 
   // For kNewFilesystem and kCopyUp; `point`: where it will stand. ENODEV: no such type.
   Result<Ref<vfs::Filesystem>> make(const plan::MountStep& step, const vfs::Path& point);
-  // A place of the host's, by its descriptor.
-  Result<Ref<vfs::Filesystem>> host(Fd place, bool exclusive, const std::string& target);
+  // A place of the host's, by its descriptor; `number`: which of them it is.
+  Result<Ref<vfs::Filesystem>> host(Fd place, bool exclusive, const std::string& target,
+                                    std::size_t number);
+  // Who helps with the files of each place; null: nobody. They outlive the file systems.
+  void set_helpers(std::vector<fs::HostFiles*> helpers) { helpers_ = std::move(helpers); }
   // What is written stays in memory, at most `size` bytes (0: no limit).
   Result<Ref<vfs::Filesystem>> overlay(Ref<vfs::Filesystem> lower, std::uint64_t size);
 
@@ -39,6 +44,7 @@ class Filesystems {
   Ref<kernel::Container> container_;
   Ref<fs::FileMemory> memory_;
   Ref<fs::SpecialFiles> special_;
+  std::vector<fs::HostFiles*> helpers_;
   fs::MachineFacts facts_;
 };
 

@@ -9,10 +9,13 @@
 #include <cerrno>
 #include <memory>
 
+#include "gofer/client.h"
+#include "gofer/start.h"
 #include "plan/wire.h"
 #include "sandbox/boot/confine.h"
 #include "sandbox/boot/descriptors.h"
 #include "sandbox/boot/filesystems.h"
+#include "sandbox/boot/gofer_files.h"
 #include "sandbox/boot/mounts.h"
 #include "sandbox/boot/processes.h"
 #include "sandbox/boot/server.h"
@@ -38,6 +41,8 @@ struct Boot {
   Fd control, strace;
   std::vector<Fd> places;
   fs::MachineFacts facts;
+  std::unique_ptr<gofer::Client> gofer;                  // null: none could be started here
+  std::vector<std::unique_ptr<GoferFiles>> gofer_files;  // by place
   std::unique_ptr<platform::Platform> platform;
   std::unique_ptr<kernel::Kernel> kernel;
   Ref<kernel::Container> container;
@@ -84,6 +89,31 @@ Result<> make_platform(Boot& boot) {
   return {};
 }
 
+// For files of other owners than this process's user. A sandbox of an ordinary user has none: in
+// his name there is nothing that it could do which this process could not.
+Result<> start_gofer(Boot& boot) {
+  std::vector<gofer::Mount> mounts;
+  std::vector<std::size_t> numbers;
+  auto described = host_places(boot.plan);
+  for (std::size_t i = 0; i < boot.places.size() && i < described.size(); ++i) {
+    if (!boot.places[i]) continue;
+    gofer::Mount mount;
+    mount.root = TRY_CTX(sys::dup_cloexec(boot.places[i]), "give the gofer ", described[i].path);
+    mount.readonly = !described[i].writable;
+    mounts.push_back(std::move(mount));
+    numbers.push_back(i);
+  }
+  boot.gofer_files.resize(boot.places.size());
+  auto started = gofer::start(std::move(mounts));
+  if (!started && started.error().is(EPERM)) return {};
+  if (!started) return std::unexpected(std::move(started).error());
+  boot.gofer = std::make_unique<gofer::Client>(std::move(started->socket));
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    boot.gofer_files[numbers[i]] =
+        std::make_unique<GoferFiles>(*boot.gofer, static_cast<std::uint32_t>(i));
+  return {};
+}
+
 // Before the platform makes its stubs: who is confined by Landlock may trace only those who are so
 // too.
 Result<> give_up_paths(Boot& boot) {
@@ -117,6 +147,9 @@ Result<> make_container(Boot& boot) {
   container.ipc = make_ref<kernel::OpaqueNamespace>();
   container.network = make_ref<net::Network>(make_ref<net::Sockets>(syscalls::process_of_task));
   Filesystems filesystems = TRY(Filesystems::create(*boot.kernel, boot.container, boot.facts));
+  std::vector<fs::HostFiles*> helpers;
+  for (const auto& files : boot.gofer_files) helpers.push_back(files.get());
+  filesystems.set_helpers(std::move(helpers));
   Dispenser dispenser(std::move(boot.places), host_places(boot.plan));
   container.mounts = TRY(build_mounts(boot.plan, dispenser, filesystems));
   boot.kernel->add_container(boot.container);
@@ -136,6 +169,7 @@ Result<int> run(Boot& boot) {
   TRY(read_plan(boot));
   take_terminal(boot);
   boot.facts = TRY_CTX(fs::MachineFacts::of_host(), "look at the machine");
+  TRY(start_gofer(boot));
   TRY(give_up_paths(boot));
   TRY(make_platform(boot));
   TRY(give_up_rights(boot));

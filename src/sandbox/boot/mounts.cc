@@ -98,7 +98,7 @@ Result<Ref<vfs::MountNamespace>> Builder::build() {
 Result<> Builder::make_root() {
   bool exclusive = plan_.sandbox->root_access == plan::FileAccess::kExclusive;
   Fd root = TRY(dispenser_.take("/"));
-  auto host = TRY(filesystems_.host(std::move(root), exclusive, "/"));
+  auto host = TRY(filesystems_.host(std::move(root), exclusive, "/", dispenser_.taken() - 1));
   Ref<vfs::Filesystem> filesystem = std::move(host);
   if (plan_.sandbox->overlay_root) {
     filesystem = TRY(filesystems_.overlay(std::move(filesystem), plan_.sandbox->overlay_size));
@@ -227,7 +227,8 @@ Result<> Builder::bind(const MountStep& step) {
   Fd source = TRY(dispenser_.take(step.target));
   if (!source) return {};
   bool exclusive = plan_.sandbox->mount_access == plan::FileAccess::kExclusive;
-  auto filesystem = TRY(filesystems_.host(std::move(source), exclusive, step.target));
+  auto filesystem =
+      TRY(filesystems_.host(std::move(source), exclusive, step.target, dispenser_.taken() - 1));
   vfs::Path point = TRY(point_for(step, filesystem->root()->is_directory()));
   if (!point) return {};
   auto attached = attach(std::move(filesystem), step, point);
@@ -238,7 +239,7 @@ Result<> Builder::bind(const MountStep& step) {
 Result<> Builder::overlay_view(const MountStep& step) {
   Fd source = TRY(dispenser_.take(step.target));
   if (!source) return {};
-  auto host = TRY(filesystems_.host(std::move(source), true, step.target));
+  auto host = TRY(filesystems_.host(std::move(source), true, step.target, dispenser_.taken() - 1));
   bool is_directory = host->root()->is_directory();
   auto filesystem = TRY(filesystems_.overlay(std::move(host), plan_.sandbox->overlay_size));
   vfs::Path point = TRY(point_for(step, is_directory));

@@ -99,7 +99,9 @@ int or_own(int given, int own) { return given >= 0 ? given : own; }
 Error refused(const ControlMessage& answer, const plan::ExecRequest& request) {
   int code = static_cast<int>(answer.value);
   Error error = answer.text.empty() ? Error(Errno{code}) : Error::with_cause(code, answer.text);
-  return std::move(error).doing("exec: ", quoted(request.process->args[0])).step("exec");
+  error = std::move(error).doing("exec: ", quoted(request.process->args[0])).step("exec");
+  if (code == ENOENT) return std::move(error).code("exec.missing");
+  return std::move(error).code(code == EACCES ? "exec.denied" : "exec.failed");
 }
 
 }  // namespace

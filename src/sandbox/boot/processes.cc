@@ -113,7 +113,9 @@ Result<StartedProcess> start_process(kernel::Kernel& kernel, Ref<kernel::Contain
   request.umask = process.umask.value_or(022);
   request.terminal = std::move(standard.controlling);
   StartedProcess started;
-  started.group = TRY(kernel.start_process(request));
+  auto group = kernel.start_process(request);
+  if (!group) return std::unexpected(std::move(group).error().step("exec"));
+  started.group = std::move(*group);
   started.terminal = std::move(standard.bridge);
   return started;
 }

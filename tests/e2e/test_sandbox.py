@@ -165,8 +165,13 @@ class Sandbox(harness.TestCase):
         self.assert_ok(self.caisson("rm", name))
 
     def test_engines_ask_by_an_annotation(self):
-        bundle = self.bundle("sh", "-c", "echo $0 $$", changes={"annotations": {"org.caisson.wall": "sandbox"}})
-        self.assert_ok(self.oci("create", "--bundle", bundle, self.name))
+        bundle = self.bundle("sh", "-c", "echo pid $$", changes={"annotations": {"org.caisson.wall": "sandbox"}})
+        self.assertEqual(self.oci("run", "--bundle", bundle, self.name).out, "pid 1\n")
+        # What is created keeps the streams that it was given until it ends.
+        create = [harness.CAISSON + "-oci", "--root", self.state, "create",
+                  "--bundle", bundle, self.name]
+        subprocess.run(create, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       check=True, timeout=harness.TIMEOUT)
         self.assertIn('"created"', self.oci("state", self.name).out)
         self.assert_ok(self.oci("start", self.name))
         harness.wait_until(lambda: '"stopped"' in self.oci("state", self.name).out, "it ends")

@@ -42,7 +42,7 @@ void WaitQueue::notify(ReadyMask ready) {
   for (WaitEntry* entry = first_; entry != nullptr; entry = entry->next_) {
     if (((entry->mask_ | POLLERR | POLLHUP) & ready) == 0) continue;
     entry->notified(ready);
-    if (entry->exclusive_) return;
+    if (entry->exclusive_ && entry->was_heard()) return;
   }
 }
 

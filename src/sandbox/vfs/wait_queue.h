@@ -25,6 +25,10 @@ class WaitEntry {
   // Called under the queue's lock, from any thread: must not block, nor touch this queue.
   virtual void notified(ReadyMask ready) = 0;
 
+  // For an exclusive entry that was notified: whether anybody hears it. If not, the next exclusive
+  // entry is told as well.
+  virtual bool was_heard() const { return true; }
+
   ReadyMask mask() const { return mask_; }
   void set_mask(ReadyMask mask) { mask_ = mask; }
 

@@ -25,7 +25,11 @@ class EpollItem final : public vfs::WaitEntry, public vfs::FileWatcher {
         events(event.events | kAlways),
         data(event.data) {}
 
-  void notified(vfs::ReadyMask ready) override { state->notified(*this, ready); }
+  void notified(vfs::ReadyMask ready) override {
+    heard_ = !state->queue.empty();
+    state->notified(*this, ready);
+  }
+  bool was_heard() const override { return heard_; }
   void file_ended() override {
     Ref<EpollState> kept = state;  // this item is gone afterwards
     kept->file_ended(*this);
@@ -49,6 +53,9 @@ class EpollItem final : public vfs::WaitEntry, public vfs::FileWatcher {
   bool listed = false;
   EpollItem* next_ready = nullptr;
   EpollItem* previous_ready = nullptr;
+
+ private:
+  bool heard_ = false;  // under the lock of the file's queue
 };
 
 }  // namespace caisson::sandbox::fs

@@ -46,6 +46,38 @@ class GeneratedTextFile final : public vfs::File {
   bool made_ = false;
 };
 
+// Lists the directory when it is first read, and again from its beginning.
+class GeneratedDirectoryFile final : public vfs::File {
+ public:
+  GeneratedDirectoryFile(const vfs::Path& path, Ref<GeneratedDirectory> directory,
+                         std::uint32_t flags)
+      : File(path, directory, flags), directory_(std::move(directory)) {}
+
+  ErrnoOr<> read_directory(vfs::DirectorySink& sink, vfs::Caller& caller) override {
+    Locked lock(position_mutex_);
+    if (position_ == 0) {
+      listing_ = Listing();
+      std::uint64_t own = directory_->number(), parent = own;
+      if (const vfs::Inode* above = path().dentry->parent()->inode())
+        parent = TRY(const_cast<vfs::Inode*>(above)->attributes()).inode;
+      listing_.add(".", own, DT_DIR);
+      listing_.add("..", parent, DT_DIR);
+      TRY(directory_->list(listing_, caller));
+    }
+    listing_.read(position_, sink);
+    return {};
+  }
+  ErrnoOr<> sync(bool) override { return std::unexpected(Errno{EINVAL}); }
+
+ private:
+  Ref<GeneratedDirectory> directory_;
+  Listing listing_;
+};
+
+int no_new_names(const vfs::Filesystem& filesystem) {
+  return filesystem.type() == "proc" ? ENOENT : EPERM;
+}
+
 }  // namespace
 
 ErrnoOr<vfs::FilesystemStatus> GeneratedFilesystem::status() {
@@ -101,17 +133,18 @@ ErrnoOr<Ref<vfs::File>> GeneratedLink::open(const vfs::Path&, vfs::OpenFlags, vf
 }
 
 ErrnoOr<Ref<vfs::File>> GeneratedDirectory::open(const vfs::Path& path, vfs::OpenFlags flags,
-                                                 vfs::Caller& caller) {
-  Listing listing;
-  listing.add(".", number(), DT_DIR);
-  listing.add("..",
-              path.dentry->parent()->inode() != nullptr
-                  ? TRY(path.dentry->parent()->inode()->attributes()).inode
-                  : number(),
-              DT_DIR);
-  TRY(list(listing, caller));
-  return Ref<vfs::File>(make_ref<ListedDirectory>(path, Ref<vfs::Inode>::share(this), flags.flags,
-                                                  std::move(listing)));
+                                                 vfs::Caller&) {
+  return Ref<vfs::File>(
+      make_ref<GeneratedDirectoryFile>(path, Ref<GeneratedDirectory>::share(this), flags.flags));
+}
+
+ErrnoOr<Ref<vfs::Inode>> GeneratedDirectory::create(std::string_view, const vfs::Creation&) {
+  return std::unexpected(Errno{no_new_names(filesystem())});
+}
+
+ErrnoOr<Ref<vfs::Inode>> GeneratedDirectory::make_directory(std::string_view,
+                                                            const vfs::Creation&) {
+  return std::unexpected(Errno{no_new_names(filesystem())});
 }
 
 // --- static directories

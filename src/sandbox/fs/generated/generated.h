@@ -117,7 +117,11 @@ class GeneratedDirectory : public GeneratedInode {
  public:
   GeneratedDirectory(vfs::Filesystem& filesystem, std::uint32_t permissions, std::uint64_t number)
       : GeneratedInode(filesystem, S_IFDIR | permissions, number) {}
-  // Entries beside "." and "..".
+  // Names cannot be made: ENOENT in proc (its lookups fail before that is asked), else EPERM.
+  ErrnoOr<Ref<vfs::Inode>> create(std::string_view name, const vfs::Creation& creation) override;
+  ErrnoOr<Ref<vfs::Inode>> make_directory(std::string_view name,
+                                          const vfs::Creation& creation) override;
+  // Entries beside "." and "..", as they are when they are first read.
   virtual ErrnoOr<> list(Listing& listing, vfs::Caller& caller) = 0;
   ErrnoOr<Ref<vfs::File>> open(const vfs::Path& path, vfs::OpenFlags flags,
                                vfs::Caller& caller) override;

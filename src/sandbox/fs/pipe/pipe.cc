@@ -174,6 +174,16 @@ ErrnoOr<std::size_t> Pipe::set_capacity(std::uint64_t bytes, bool privileged) {
   return pages * kPage;
 }
 
+Pipe::Owner Pipe::owner() const {
+  Locked lock(mutex_);
+  return owner_;
+}
+
+void Pipe::set_owner(const Owner& owner) {
+  Locked lock(mutex_);
+  owner_ = owner;
+}
+
 Pipe::Ends Pipe::ends() const {
   Locked lock(mutex_);
   return ends_;

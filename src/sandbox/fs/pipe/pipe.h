@@ -47,6 +47,15 @@ class Pipe final : public RefCounted {
   // F_SETPIPE_SZ: the new capacity. EBUSY, EINVAL; EPERM unless `privileged`.
   ErrnoOr<std::size_t> set_capacity(std::uint64_t bytes, bool privileged);
 
+  // fchmod(2), fchown(2) of a pipe without a name: for both ends.
+  struct Owner {
+    std::uint32_t mode = 0600;
+    vfs::Uid uid = 0;
+    vfs::Gid gid = 0;
+  };
+  Owner owner() const;
+  void set_owner(const Owner& owner);
+
   // --- ends. Counts of all opens ever made tell a waiting open that its partner came and may have
   // gone again (wait_for_partner() of Linux).
   struct Ends {
@@ -94,6 +103,7 @@ class Pipe final : public RefCounted {
   std::deque<Segment> segments_;
   std::size_t limit_ = kDefaultPages;
   Ends ends_;
+  Owner owner_;
   std::vector<std::unique_ptr<Page>> spare_;
   vfs::WaitQueue reader_queue_, writer_queue_, both_queue_;
 };

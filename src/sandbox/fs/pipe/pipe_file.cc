@@ -61,11 +61,11 @@ ErrnoOr<> PipeFile::finish_open() {
 
 ErrnoOr<vfs::Attributes> PipeFile::attributes() {
   if (inode() != nullptr) return inode()->attributes();
-  Locked lock(owner_mutex_);
+  Pipe::Owner owner = pipe_->owner();
   vfs::Attributes attributes;
-  attributes.mode = S_IFIFO | mode_;
-  attributes.uid = uid_;
-  attributes.gid = gid_;
+  attributes.mode = S_IFIFO | owner.mode;
+  attributes.uid = owner.uid;
+  attributes.gid = owner.gid;
   attributes.inode = anonymous_inode_;
   attributes.device = pipe_device();
   return attributes;
@@ -74,10 +74,11 @@ ErrnoOr<vfs::Attributes> PipeFile::attributes() {
 ErrnoOr<> PipeFile::change(const vfs::AttributeChange& change) {
   if (inode() != nullptr) return inode()->change(change);
   if (change.size) return std::unexpected(Errno{EINVAL});
-  Locked lock(owner_mutex_);
-  if (change.mode) mode_ = *change.mode;
-  if (change.uid) uid_ = *change.uid;
-  if (change.gid) gid_ = *change.gid;
+  Pipe::Owner owner = pipe_->owner();
+  owner.mode = change.mode.value_or(owner.mode);
+  owner.uid = change.uid.value_or(owner.uid);
+  owner.gid = change.gid.value_or(owner.gid);
+  pipe_->set_owner(owner);
   return {};
 }
 
@@ -103,12 +104,8 @@ ErrnoOr<> PipeFile::sync(bool) { return std::unexpected(Errno{EINVAL}); }
 
 // fifo_open() of Linux for a pipe: nobody waits, either end can be had.
 ErrnoOr<Ref<vfs::File>> PipeFile::reopen(std::uint32_t flags, vfs::Caller&) {
-  auto file = make_ref<PipeFile>(vfs::Path{}, Ref<vfs::Inode>{}, flags, pipe_, anonymous_inode_);
-  Locked lock(owner_mutex_);
-  file->mode_ = mode_;
-  file->uid_ = uid_;
-  file->gid_ = gid_;
-  return Ref<vfs::File>(std::move(file));
+  return Ref<vfs::File>(
+      make_ref<PipeFile>(vfs::Path{}, Ref<vfs::Inode>{}, flags, pipe_, anonymous_inode_));
 }
 
 std::string PipeFile::link_text(const vfs::Path& root) {
@@ -123,10 +120,7 @@ PipePair PipePair::create(std::uint32_t flags, const vfs::Credentials& owner) {
   auto reader = make_ref<PipeFile>(vfs::Path{}, Ref<vfs::Inode>{}, O_RDONLY | (flags & O_NONBLOCK),
                                    pipe, number);
   auto writer = make_ref<PipeFile>(vfs::Path{}, Ref<vfs::Inode>{}, O_WRONLY | flags, pipe, number);
-  for (PipeFile* file : {reader.get(), writer.get()}) {
-    file->uid_ = owner.fsuid;
-    file->gid_ = owner.fsgid;
-  }
+  pipe->set_owner({0600, owner.fsuid, owner.fsgid});
   return {reader, writer};
 }
 

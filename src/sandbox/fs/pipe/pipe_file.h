@@ -46,11 +46,6 @@ class PipeFile final : public vfs::File {
   // FIFOs: how many opens of the other kind there had been. POLLHUP is for those who saw a writer.
   std::uint64_t readers_before_ = 0, writers_before_ = 0;
   bool had_partner_ = true;
-  Mutex owner_mutex_;
-  std::uint32_t mode_ = 0600;  // fchmod(2), fchown(2) of a pipe
-  vfs::Uid uid_ = 0;
-  vfs::Gid gid_ = 0;
-  friend struct PipePair;
 };
 
 // pipe2(2); `flags`: O_NONBLOCK, O_DIRECT.

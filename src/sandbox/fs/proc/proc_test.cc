@@ -273,6 +273,20 @@ TEST_F(Proc, SysctlsAreReadAndSomeAreSet) {
   EXPECT_EQ(read("/sys/kernel/random/boot_id"), read("/sys/kernel/random/boot_id"));
 }
 
+TEST_F(Proc, WhatIsLeftOfAProcessSaysThatItIsGone) {
+  auto other = start(proc_);
+  auto context = task_->walk_context(AT_FDCWD);
+  auto file = vfs::open(*context, "/2/comm", {.flags = O_RDONLY});
+  auto directory = vfs::walk(*context, "/2", {});
+  ASSERT_TRUE(file.has_value() && directory.has_value());
+  pids_->tasks.erase(2);
+  std::byte byte{};
+  auto to = vfs::IoBuffer::of(std::span(&byte, 1));
+  EXPECT_EQ((*file)->read(to, *task_).error().value, ESRCH);
+  EXPECT_EQ(directory->inode()->lookup("comm").error().value, ESRCH);
+  EXPECT_EQ(read("/2/comm"), "E2");
+}
+
 TEST_F(Proc, NetworkTablesStandBelowTheReader) {
   EXPECT_EQ(link("/net"), "self/net");
   EXPECT_THAT(read("/net/dev"), HasSubstr("    lo:"));
@@ -280,7 +294,8 @@ TEST_F(Proc, NetworkTablesStandBelowTheReader) {
 
 TEST_F(Proc, NothingCanBeMadeRemovedOrChanged) {
   auto context = task_->walk_context(AT_FDCWD);
-  EXPECT_FALSE(vfs::make_directory(*context, "/new", 0755).has_value());
+  EXPECT_EQ(vfs::make_directory(*context, "/new", 0755).error().value, ENOENT);
+  EXPECT_EQ(vfs::open(*context, "/new", {.flags = O_WRONLY | O_CREAT}).error().value, ENOENT);
   EXPECT_FALSE(vfs::unlink(*context, "/meminfo").has_value());
   vfs::AttributeChange change;
   change.mode = 0600;

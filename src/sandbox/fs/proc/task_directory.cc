@@ -20,7 +20,10 @@ class TaskFile final : public OfTask<GeneratedFile> {
       : OfTask(proc, std::move(task), S_IFREG | entry.permissions, number),
         entry_(entry),
         whole_group_(whole_group) {}
-  ErrnoOr<std::string> text(vfs::Caller& caller) override { return entry_.text(view(caller)); }
+  ErrnoOr<std::string> text(vfs::Caller& caller) override {
+    TRY(check_there(proc(), *task()));
+    return entry_.text(view(caller));
+  }
   ErrnoOr<> store(std::string_view text, vfs::Caller& caller) override {
     if (entry_.store == nullptr) return std::unexpected(Errno{EIO});
     return entry_.store(view(caller), text);
@@ -75,6 +78,7 @@ class TaskDirectory final : public OfTask<GeneratedDirectory> {
       : OfTask(proc, std::move(task), kDirectoryMode, number), whole_group_(whole_group) {}
 
   ErrnoOr<Ref<vfs::Inode>> lookup(std::string_view name) override {
+    TRY(check_there(proc(), *task()));
     for (std::span<const TaskFileEntry> entries : all_entries())
       for (const TaskFileEntry& entry : entries)
         if (entry.name == name)
@@ -117,6 +121,14 @@ ErrnoOr<Ref<vfs::Inode>> TaskDirectory::proc_net_or_attr(std::string_view name) 
 }
 
 }  // namespace
+
+ErrnoOr<> check_there(const ProcFilesystem& proc, const kernel::Task& task) {
+  Locked lock(proc.kernel().task_lock());
+  int id = task.id_in(proc.pids());
+  if (id == 0 || proc.kernel().find_task(proc.pids(), id) != &task)
+    return std::unexpected(Errno{ESRCH});
+  return {};
+}
 
 ErrnoOr<> may_inspect(const vfs::Credentials& reader, const kernel::Task& task) {
   if (reader.has(CAP_SYS_PTRACE)) return {};

@@ -36,6 +36,8 @@ std::span<const TaskFileEntry> task_memory_files();
 std::span<const TaskFileEntry> task_settings();  // limits, comm, oom_score_adj ...
 std::span<const TaskFileEntry> task_mount_files();
 
+// ESRCH: it is in no table any more; only an open directory still leads to it.
+ErrnoOr<> check_there(const ProcFilesystem& proc, const kernel::Task& task);
 // PTRACE_MODE_READ. EACCES.
 ErrnoOr<> may_inspect(const vfs::Credentials& reader, const kernel::Task& task);
 

@@ -2,7 +2,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <span>
 
 #include "base/text.h"
 #include "sandbox/fs/proc/task_directory.h"
@@ -250,9 +252,59 @@ class NamespaceDirectory final : public OfTask<GeneratedDirectory> {
   }
 };
 
+// --- mem
+
+class MemoryFile final : public vfs::File {
+ public:
+  MemoryFile(const vfs::Path& path, Ref<vfs::Inode> inode, std::uint32_t flags,
+             Ref<mm::MemoryMap> memory)
+      : File(path, std::move(inode), flags), memory_(std::move(memory)) {}
+  ErrnoOr<std::size_t> read_at(vfs::IoBuffer& to, std::uint64_t offset, vfs::Caller&) override {
+    if (to.remaining() == 0) return 0;
+    std::string bytes(std::min<std::uint64_t>(to.remaining(), kPiece), '\0');
+    auto got = memory_->read(offset, std::as_writable_bytes(std::span(bytes)));
+    if (!got) return std::unexpected(Errno{EIO});
+    return to.put(std::as_bytes(std::span(bytes)).first(*got));
+  }
+  ErrnoOr<std::size_t> write_at(vfs::IoBuffer& from, std::uint64_t offset, vfs::Caller&) override {
+    if (from.remaining() == 0) return 0;
+    std::string bytes(std::min<std::uint64_t>(from.remaining(), kPiece), '\0');
+    std::size_t copied = TRY(from.peek(std::as_writable_bytes(std::span(bytes))));
+    auto put = memory_->write_forced(offset, std::as_bytes(std::span(bytes)).first(copied));
+    if (!put) return std::unexpected(Errno{EIO});
+    from.skip(*put);
+    return put;
+  }
+  ErrnoOr<std::uint64_t> seek(std::int64_t offset, int whence) override {
+    if (whence != SEEK_SET && whence != SEEK_CUR) return std::unexpected(Errno{EINVAL});
+    Locked lock(position_mutex_);
+    auto by = static_cast<std::uint64_t>(offset);  // addresses may be above the signed range
+    position_ = whence == SEEK_SET ? by : position_ + by;
+    return position_;
+  }
+
+ private:
+  static constexpr std::size_t kPiece = 64 * 1024;
+  Ref<mm::MemoryMap> memory_;
+};
+
+class MemoryInode final : public OfTask<GeneratedInode> {
+ public:
+  MemoryInode(ProcFilesystem& proc, Ref<kernel::Task> task, std::uint64_t number)
+      : OfTask(proc, std::move(task), std::uint32_t{S_IFREG | 0600}, number) {}
+  ErrnoOr<Ref<vfs::File>> open(const vfs::Path& path, vfs::OpenFlags flags,
+                               vfs::Caller& caller) override {
+    TRY(may_inspect(caller.credentials(), *task()));
+    Ref<mm::MemoryMap> memory = task()->memory_ref();
+    if (!memory) return std::unexpected(Errno{ESRCH});
+    return Ref<vfs::File>(
+        make_ref<MemoryFile>(path, Ref<vfs::Inode>::share(this), flags.flags, std::move(memory)));
+  }
+};
+
 constexpr TaskSpecialName kSpecialNames[] = {
-    {"fd", S_IFDIR},  {"fdinfo", S_IFDIR}, {"ns", S_IFDIR},
-    {"cwd", S_IFLNK}, {"root", S_IFLNK},   {"exe", S_IFLNK},
+    {"mem", S_IFREG}, {"fd", S_IFDIR},   {"fdinfo", S_IFDIR}, {"ns", S_IFDIR},
+    {"cwd", S_IFLNK}, {"root", S_IFLNK}, {"exe", S_IFLNK},
 };
 
 }  // namespace
@@ -267,6 +319,7 @@ ErrnoOr<Ref<vfs::Inode>> make_task_special(ProcFilesystem& proc, const Ref<kerne
   if (name == "ns") inode = make_ref<NamespaceDirectory>(proc, task, 0511U, number);
   if (name == "cwd") inode = make_ref<PlaceLink>(proc, task, Place::kCwd, number);
   if (name == "root") inode = make_ref<PlaceLink>(proc, task, Place::kRoot, number);
+  if (name == "mem") inode = make_ref<MemoryInode>(proc, task, number);
   if (name == "exe") inode = make_ref<PlaceLink>(proc, task, Place::kExecutable, number);
   if (!inode) return std::unexpected(Errno{ENOENT});
   return inode;

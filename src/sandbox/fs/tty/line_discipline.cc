@@ -24,7 +24,7 @@ Termios default_termios() {
   Termios termios{};
   termios.c_iflag = ICRNL | IXON;
   termios.c_oflag = OPOST | ONLCR;
-  termios.c_cflag = std::uint32_t{B38400} | CS8 | CREAD | HUPCL;
+  termios.c_cflag = std::uint32_t{B38400} | CS8 | CREAD;
   termios.c_lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN;
   termios.c_ispeed = termios.c_ospeed = 38400;
   constexpr unsigned char kCharacters[] = {3,  28, 127, 21, 4,  0,  1,  0,

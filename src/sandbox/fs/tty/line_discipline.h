@@ -19,7 +19,7 @@ struct Termios {
   unsigned char c_line = 0, c_cc[19] = {};
   unsigned c_ispeed = 0, c_ospeed = 0;
 };
-Termios default_termios();  // tty_std_termios of Linux
+Termios default_termios();  // of a pty (pty.c of Linux)
 
 class LineDiscipline {
  public:

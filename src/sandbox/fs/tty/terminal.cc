@@ -155,7 +155,7 @@ std::size_t Terminal::receive(std::string_view bytes) {
     Locked lock(mutex_);
     taken = line_.receive(bytes, effects);
     if (effects.flush_output) {
-      output_.clear();
+      drop_output();
       note_packet(TIOCPKT_FLUSHREAD | TIOCPKT_FLUSHWRITE, 0);
     }
     if (effects.stop_output) note_packet(TIOCPKT_STOP, TIOCPKT_START);
@@ -299,6 +299,11 @@ bool Terminal::is_exclusive() {
   return exclusive_;
 }
 
+// What the master's own discipline would hold by now is beyond a flush's reach. Under mutex_.
+void Terminal::drop_output() {
+  output_.resize(std::min(output_.size(), LineDiscipline::kInputLimit - 1));
+}
+
 // Under mutex_; for masters in packet mode.
 void Terminal::note_packet(unsigned char set, unsigned char clear) {
   if (packet_mode_) packet_status_ = static_cast<unsigned char>((packet_status_ & ~clear) | set);
@@ -312,7 +317,7 @@ void Terminal::flush(bool input, bool output) {
       note_packet(TIOCPKT_FLUSHREAD, 0);
     }
     if (output) {
-      output_.clear();
+      drop_output();
       note_packet(TIOCPKT_FLUSHWRITE, 0);
     }
   }

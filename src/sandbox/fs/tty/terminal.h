@@ -92,6 +92,7 @@ class Terminal final : public kernel::ControllingTerminal, private kernel::Timer
   void expired() override;  // VTIME ran out
   ErrnoOr<std::size_t> wait_for_bytes(bool nonblocking);
   std::size_t receive(std::string_view bytes);
+  void drop_output();
   void note_packet(unsigned char set, unsigned char clear);
   kernel::ProcessGroup* foreground();
 

@@ -192,6 +192,12 @@ TEST_F(Pty, KeysSignalTheForegroundGroup) {
   EXPECT_EQ(pending(*task_) & kernel::signal_bit(SIGINT), 0U);
 }
 
+TEST_F(Pty, EchoOfKeysBeforeASignalIsKept) {
+  auto slave = open(*task_, "/0", O_RDWR | O_NOCTTY);
+  for (const char* key : {"a", "\x03", "\x1c"}) (void)write(*master_, *task_, key);
+  EXPECT_EQ(read(*master_, *task_), "a^C^\\");
+}
+
 TEST_F(Pty, WindowSizeIsToldToTheForegroundGroup) {
   auto slave = open(*task_, "/0");
   kernel::SignalAction action;

@@ -173,8 +173,10 @@ CASE(waitid_by_descriptor) {
 }
 
 CASE(waiting_for_stops) {
-  pid_t pid = frame::child([] {
+  frame::Gate seen;  // an end would hide that it went on
+  pid_t pid = frame::child([&] {
     raise(SIGSTOP);
+    seen.wait();
     _exit(4);
   });
   int status;
@@ -184,12 +186,15 @@ CASE(waiting_for_stops) {
   CALL(kill(pid, SIGCONT));
   YES(waitpid(pid, &status, WCONTINUED) == pid);
   if (WIFCONTINUED(status)) line("continued");
+  seen.open();
   frame::join(pid);
 }
 
 CASE(waitid_of_stops) {
-  pid_t pid = frame::child([] {
+  frame::Gate seen;  // an end would hide that it went on
+  pid_t pid = frame::child([&] {
     raise(SIGSTOP);
+    seen.wait();
     _exit(4);
   });
   siginfo_t info = {};
@@ -198,6 +203,7 @@ CASE(waitid_of_stops) {
   CALL(kill(pid, SIGCONT));
   CALL(waitid(P_PID, static_cast<id_t>(pid), &info, WCONTINUED));
   show_info(info, pid);
+  seen.open();
   CALL(waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED));
   show_info(info, pid);
 }

@@ -39,11 +39,10 @@ CAISSON_TASK_PART(set_uts, uts_ref, uts_, UtsNamespace)
 
 void Task::set_files(Ref<FdTable> files) {
   if (files) files->add_user();
-  {
-    Locked locked(mutex_);
-    std::swap(files_, files);
-  }
-  if (files) files->drop_user(this);
+  // While it still is ours: it owns the locks that end with it.
+  if (Ref<FdTable> old = files_ref()) old->drop_user(this);
+  Locked locked(mutex_);
+  std::swap(files_, files);
 }
 
 Ref<FdTable> Task::files_ref() const {

@@ -1,24 +1,34 @@
 // The program: binds the command line to the executor of this host's kernel.
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cli/command.h"
 #include "linux/executor.h"
+#if CAISSON_HAS_SANDBOX
 #include "sandbox/boot/executor.h"
 #include "sandbox/boot/kernel_main.h"
+#endif
 
 namespace {
 
 std::unique_ptr<caisson::plan::Executor> make_executor() {
-  return caisson::sandbox::boot::make_executor(caisson::linux::make_executor());
+  auto host = caisson::linux::make_executor();
+#if CAISSON_HAS_SANDBOX
+  return caisson::sandbox::boot::make_executor(std::move(host));
+#else
+  return host;
+#endif
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   std::vector<std::string_view> words(argv, argv + argc);
+#if CAISSON_HAS_SANDBOX
   if (!words.empty() && words[0] == caisson::sandbox::boot::kKernelName)
     return caisson::sandbox::boot::kernel_main(words);
+#endif
   return caisson::cli::dispatch(words, make_executor);
 }

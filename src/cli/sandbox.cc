@@ -5,15 +5,15 @@
 #include "cli/commands.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
-#include "sandbox/boot/control.h"
+#include "sandbox/control/control.h"
 #include "sys/process.h"
 #include "sys/socket.h"
 
 namespace caisson::cli {
 namespace {
 
-using sandbox::boot::Answer;
-using sandbox::boot::Request;
+using sandbox::control::Answer;
+using sandbox::control::Request;
 
 constexpr int kAnswerTimeoutMs = 10'000;
 
@@ -60,13 +60,14 @@ Result<> check_wall(Session& session, const std::string& name) {
 Result<std::string> ask(Session& session, const std::string& name, std::string_view view) {
   std::string path = cat(session.containers().root, "/", plan::sandbox_socket_name(name));
   Fd socket = TRY_CTX(sys::connect_unix(path, SOCK_SEQPACKET), "reach the sandbox's kernel");
-  TRY_CTX(sandbox::boot::send_control(socket, Request::kShow, 0, view), "ask the sandbox's kernel");
+  TRY_CTX(sandbox::control::send_control(socket, Request::kShow, 0, view),
+          "ask the sandbox's kernel");
   std::string out;
   for (;;) {
     if (!sys::wait_readable(socket, kAnswerTimeoutMs).value_or(false))
       return std::unexpected(Error(Errno{ETIMEDOUT}).doing("ask the sandbox's kernel"));
     auto message =
-        TRY_CTX(sandbox::boot::receive_control(socket), "hear from the sandbox's kernel");
+        TRY_CTX(sandbox::control::receive_control(socket), "hear from the sandbox's kernel");
     if (message.kind == static_cast<std::uint8_t>(Answer::kDone)) return out;
     if (message.kind != static_cast<std::uint8_t>(Answer::kText))
       return std::unexpected(Error::with_cause(static_cast<int>(message.value), message.text)

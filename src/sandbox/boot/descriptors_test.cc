@@ -4,10 +4,14 @@
 
 #include <gtest/gtest.h>
 
-#include "sandbox/boot/control.h"
 #include "sandbox/boot/kernel_arguments.h"
+#include "sandbox/control/control.h"
 
 namespace caisson::sandbox::boot {
+
+using control::decode_control;
+using control::encode_control;
+
 namespace {
 
 plan::Plan plan_with_binds(std::initializer_list<const char*> targets) {

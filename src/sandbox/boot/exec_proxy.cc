@@ -8,13 +8,20 @@
 #include <cerrno>
 
 #include "plan/wire.h"
-#include "sandbox/boot/control.h"
 #include "sandbox/boot/host_terminal.h"
+#include "sandbox/control/control.h"
 #include "sys/file.h"
 #include "sys/process.h"
 #include "sys/socket.h"
 
 namespace caisson::sandbox::boot {
+
+using control::Answer;
+using control::ControlMessage;
+using control::receive_control;
+using control::Request;
+using control::send_control;
+
 namespace {
 
 constexpr int kAnswerTimeoutMs = 30'000;

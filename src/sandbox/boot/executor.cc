@@ -6,7 +6,6 @@
 
 #include "plan/sandbox.h"
 #include "plan/wire.h"
-#include "sandbox/boot/control.h"
 #include "sandbox/boot/descriptors.h"
 #include "sandbox/boot/exec_proxy.h"
 #include "sandbox/boot/host_terminal.h"
@@ -15,6 +14,7 @@
 #include "sys/socket.h"
 
 namespace caisson::sandbox::boot {
+
 namespace {
 
 // What is open for one start of a sandbox's kernel.

@@ -17,6 +17,12 @@
 #include "sys/tty.h"
 
 namespace caisson::sandbox::boot {
+
+using control::Answer;
+using control::receive_control;
+using control::Request;
+using control::send_control;
+
 namespace {
 
 constexpr std::size_t kMostConnections = 256;

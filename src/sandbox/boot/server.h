@@ -8,11 +8,13 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "sandbox/boot/control.h"
 #include "sandbox/boot/processes.h"
+#include "sandbox/control/control.h"
 #include "sandbox/kernel/kernel.h"
 
 namespace caisson::sandbox::boot {
+
+using control::ControlMessage;
 
 class Server {
  public:

@@ -10,7 +10,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 
-namespace caisson::sandbox::boot {
+namespace caisson::sandbox::control {
 
 enum class Request : std::uint8_t {
   kExec = 1,  // text: a ProcessPlan (plan/wire.h); descriptors: stdin, stdout, stderr
@@ -48,4 +48,4 @@ ErrnoOr<> send_control(FdRef socket, Answer answer, std::int64_t value, std::str
 // ECONNRESET at the end of the connection.
 ErrnoOr<ControlMessage> receive_control(FdRef socket);
 
-}  // namespace caisson::sandbox::boot
+}  // namespace caisson::sandbox::control

@@ -1,11 +1,11 @@
-#include "sandbox/boot/control.h"
+#include "sandbox/control/control.h"
 
 #include <cerrno>
 #include <cstring>
 
 #include "sys/socket.h"
 
-namespace caisson::sandbox::boot {
+namespace caisson::sandbox::control {
 namespace {
 
 struct Header {
@@ -57,4 +57,4 @@ ErrnoOr<ControlMessage> receive_control(FdRef socket) {
   return message;
 }
 
-}  // namespace caisson::sandbox::boot
+}  // namespace caisson::sandbox::control

@@ -9,8 +9,8 @@ _caisson_table() {
       valued="--root|--log|--log-format"
       ;;
     caisson:run)
-      options="--detach -d --rm --keep --label -l --log-limit --pidfile --quiet -q --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --wall --platform --overlay --strace --help"
-      valued="--label|-l|--log-limit|--pidfile|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation|--wall|--platform|--overlay|--strace"
+      options="--detach -d --rm --keep --label -l --log-limit --pidfile --quiet -q --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --wall --platform --overlay --strace --strace-calls --help"
+      valued="--label|-l|--log-limit|--pidfile|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation|--wall|--platform|--overlay|--strace|--strace-calls"
       program=yes
       ;;
     caisson:exec)
@@ -103,8 +103,8 @@ _caisson_table() {
       names=yes
       ;;
     caisson:explain)
-      options="--bundle -b --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --wall --platform --overlay --strace --help"
-      valued="--bundle|-b|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation|--wall|--platform|--overlay|--strace"
+      options="--bundle -b --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --wall --platform --overlay --strace --strace-calls --help"
+      valued="--bundle|-b|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation|--wall|--platform|--overlay|--strace|--strace-calls"
       program=yes
       ;;
     caisson:why)

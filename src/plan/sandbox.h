@@ -32,7 +32,8 @@ inline constexpr std::string_view kStraceCallsAnnotation = "org.caisson.strace-c
 bool wants_sandbox(const spec::ContainerSpec& spec);
 
 // The plan of the jail around the kernel of `plan`'s sandbox: its own namespaces, the container's
-// cgroups and limits, an empty read-only root, no capabilities but those that the gofer begins with. `args` of the process are for the executor to fill.
+// cgroups and limits, an empty read-only root, no capabilities but those that the gofer begins
+// with. `args` of the process are for the executor to fill.
 Plan jail_of(const Plan& plan);
 
 // Name of the control socket of a container's sandbox, in the state directory.

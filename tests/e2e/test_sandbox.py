@@ -22,7 +22,7 @@ print(sorted(seen) == list(range(16)), subprocess.run(["echo", "sub"], capture_o
 """
 
 BUILD = """
-cd /tmp && git init -q project && cd project && git config user.email a@example.org && git config user.name A
+cd /tmp && git init -q project && cd project && git config user.email nobody && git config user.name Nobody
 printf 'int puts(const char*);\\nint main(void) { puts("built"); return 0; }\\n' > main.c
 printf 'program: main.c\\n\\tgcc -O1 -o program main.c\\n' > Makefile
 git add . && git commit -qm first && make -s && ./program && git log --oneline | wc -l

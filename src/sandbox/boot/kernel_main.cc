@@ -19,6 +19,7 @@
 #include "sandbox/boot/mounts.h"
 #include "sandbox/boot/processes.h"
 #include "sandbox/boot/server.h"
+#include "sandbox/net/host_topology.h"
 #include "sandbox/net/network.h"
 #include "sandbox/net/sockets.h"
 #include "sandbox/platform/platform.h"
@@ -43,6 +44,7 @@ struct Boot {
   fs::MachineFacts facts;
   std::unique_ptr<gofer::Client> gofer;                  // null: none could be started here
   std::vector<std::unique_ptr<GoferFiles>> gofer_files;  // by place
+  net::Topology topology;
   std::unique_ptr<platform::Platform> platform;
   std::unique_ptr<kernel::Kernel> kernel;
   Ref<kernel::Container> container;
@@ -134,6 +136,14 @@ Result<> give_up_rights(Boot& boot) {
   return give_up_calls(confinement);
 }
 
+// The network of the container: the host's sockets, or those of the sandbox among themselves.
+Result<Ref<net::Network>> make_network(Boot& boot) {
+  auto sockets = make_ref<net::Sockets>(syscalls::process_of_task);
+  if (!boot.plan.sandbox->host_network) return make_ref<net::Network>(std::move(sockets));
+  auto poller = TRY_CTX(fs::HostPoller::create(), "make the poller of sockets");
+  return make_ref<net::Network>(std::move(sockets), std::move(boot.topology), std::move(poller));
+}
+
 Result<> make_container(Boot& boot) {
   boot.kernel = std::make_unique<kernel::Kernel>(std::move(boot.platform), syscalls::dispatch);
   if (boot.strace) {
@@ -145,7 +155,7 @@ Result<> make_container(Boot& boot) {
   auto& container = *boot.container;
   container.uts = make_ref<kernel::UtsNamespace>(boot.plan.hostname, boot.plan.domainname);
   container.ipc = make_ref<kernel::OpaqueNamespace>();
-  container.network = make_ref<net::Network>(make_ref<net::Sockets>(syscalls::process_of_task));
+  container.network = TRY(make_network(boot));
   Filesystems filesystems = TRY(Filesystems::create(*boot.kernel, boot.container, boot.facts));
   std::vector<fs::HostFiles*> helpers;
   for (const auto& files : boot.gofer_files) helpers.push_back(files.get());
@@ -170,6 +180,7 @@ Result<int> run(Boot& boot) {
   take_terminal(boot);
   boot.facts = TRY_CTX(fs::MachineFacts::of_host(), "look at the machine");
   TRY(start_gofer(boot));
+  if (boot.plan.sandbox->host_network) boot.topology = TRY(net::topology_of_host());
   TRY(give_up_paths(boot));
   TRY(make_platform(boot));
   TRY(give_up_rights(boot));

@@ -45,6 +45,8 @@ class InetEndpoint : public Endpoint {
 
   // Gives it a port if it has none. EADDRINUSE.
   ErrnoOr<> autobind(Requester& requester);
+  // accept(2): an accepted socket has its listener's options.
+  void inherit_values(const InetEndpoint& listener);
   void unbind();
   // The address to send to for what a guest gave: EINVAL, EAFNOSUPPORT, ENETUNREACH.
   ErrnoOr<InetAddress> destination(const Address& address);

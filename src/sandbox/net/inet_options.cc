@@ -128,6 +128,16 @@ bool InetEndpoint::option_is_on(int level, int name) const {
   return option_value(level, name).value_or(0) != 0;
 }
 
+void InetEndpoint::inherit_values(const InetEndpoint& listener) {
+  std::map<std::pair<int, int>, int> values;
+  {
+    Locked lock(listener.mutex());
+    values = listener.values_;
+  }
+  Locked lock(mutex());
+  values_ = std::move(values);
+}
+
 ErrnoOr<> InetEndpoint::set_special_option(int level, int name, int value, Requester& requester) {
   if (level == IPPROTO_IP && name == IP_TRANSPARENT && value != 0) {
     const auto& credentials = requester.credentials();

@@ -113,6 +113,7 @@ bool TcpEndpoint::join(TcpEndpoint& listener) {
   accepted->local_ = there;
   accepted->remote_ = here;
   accepted->options().inherit(listener.options());
+  accepted->inherit_values(listener);
   accepted->peer_ = Ref<TcpEndpoint>::share(this);
   {
     // This end first: whoever accepts the other one finds a connection.

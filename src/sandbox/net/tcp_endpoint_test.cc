@@ -481,6 +481,20 @@ TEST(Tcp, Options) {
   });
 }
 
+TEST(Tcp, AcceptedSocketsHaveTheirListenersOptions) {
+  expect_same([](Script& s) {
+    int server = listener(s);
+    s.set(server, IPPROTO_TCP, TCP_NODELAY, 1);
+    s.set(server, SOL_SOCKET, SO_KEEPALIVE, 1);
+    s.set(server, IPPROTO_IP, IP_TOS, 16);
+    s.connect(s.socket(AF_INET, SOCK_STREAM), "4/127.0.0.1/A");
+    int accepted = s.accept(server);
+    s.get(accepted, IPPROTO_TCP, TCP_NODELAY);
+    s.get(accepted, SOL_SOCKET, SO_KEEPALIVE);
+    s.get(accepted, IPPROTO_IP, IP_TOS);
+  });
+}
+
 TEST(Tcp, OptionsOfIp) {
   expect_same([](Script& s) {
     int a = s.socket(AF_INET, SOCK_STREAM);

@@ -420,14 +420,16 @@ TEST_F(FileCalls, ALockIsWaitedFor) {
     std::int64_t fd = open(guest, "/f", O_RDWR | O_CREAT);
     guest.put(kA, range(F_WRLCK, 0, 0));
     EXPECT_EQ(guest.call(SYS_fcntl, fd, F_SETLK, kA), 0);
-    std::atomic<bool> got{false};
-    guest.fork([&got](FakeGuest& child) {
+    std::atomic<bool> refused{false}, got{false};
+    guest.fork([&refused, &got](FakeGuest& child) {
       std::int64_t own = open(child, "/f", O_RDWR);
       child.put(kA, range(F_WRLCK, 0, 0));
       EXPECT_EQ(child.call(SYS_fcntl, own, F_SETLK, kA), -EAGAIN);
+      refused = true;
       EXPECT_EQ(child.call(SYS_fcntl, own, F_SETLKW, kA), 0);
       got = true;
     });
+    while (!refused) guest.call(SYS_sched_yield);  // the test's own timeout bounds it
     for (int i = 0; i < 100; ++i) guest.call(SYS_sched_yield);
     EXPECT_FALSE(got);
     EXPECT_EQ(guest.call(SYS_close, fd), 0);

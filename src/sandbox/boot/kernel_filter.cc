@@ -111,7 +111,14 @@ void stubs(FilterRules& rules, bool ptrace) {
     rules.allow("ioctl", {{1, request}});
   rules.allow({"pidfd_open", "pidfd_send_signal", "pidfd_getfd", "waitid", "wait4", "tgkill",
                "kill", "process_madvise"});
-  if (ptrace) rules.allow({"ptrace"});
+  if (ptrace) {
+    rules.allow({"ptrace"});
+    return;
+  }
+  // Memory that its owner may not write: /proc/PID/mem, breakpoints. Registers are never ours.
+  for (int request :
+       {PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_PEEKDATA, PTRACE_POKEDATA, PTRACE_DETACH})
+    rules.allow("ptrace", {{0, word(request)}});
 }
 
 // The control socket: connections come in, none go out.

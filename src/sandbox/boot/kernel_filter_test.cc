@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -112,10 +113,13 @@ TEST(KernelFilter, SocketsOnlyWithTheHostsNetwork) {
   EXPECT_EQ(answer(with, SYS_socket, {AF_PACKET}), SECCOMP_RET_KILL_PROCESS);
 }
 
-TEST(KernelFilter, PtraceOnlyForThePlatformOfThatName) {
+TEST(KernelFilter, RegistersOnlyForThePlatformPtrace) {
   Confinement with;
   with.ptrace = true;
-  EXPECT_EQ(answer(with, SYS_ptrace, {}), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(answer(with, SYS_ptrace, {PTRACE_SETREGS}), SECCOMP_RET_ALLOW);
+  for (long request : {PTRACE_SETREGS, PTRACE_GETREGS, PTRACE_CONT, PTRACE_SYSCALL, PTRACE_ATTACH})
+    EXPECT_TRUE(deadly(SYS_ptrace, {static_cast<std::uint64_t>(request)})) << request;
+  EXPECT_TRUE(allowed(SYS_ptrace, {PTRACE_POKEDATA}));
 }
 
 }  // namespace

@@ -585,6 +585,7 @@ TEST_P(PlatformTest, CompareExchange) {
   }
   expect_call(*guest, 0);
   EXPECT_EQ(memory->compare_exchange(guest.get(), kData, 9, 4).value_or(0), 9U);
+  EXPECT_EQ(word(*memory, kData), 4U);
   EXPECT_EQ(memory->compare_exchange(guest.get(), 0x70000000, 7, 10).error().value, EFAULT);
   EXPECT_EQ(guest->registers().rip, kCode + 2);
 }

@@ -295,8 +295,10 @@ ErrnoOr<std::uint32_t> PtraceThread::swap(std::uint64_t address, std::uint32_t e
     int status = TRY(resume(kRequestStep, 0));
     signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
     if (signal == kInterruptSignal) interrupted_ = true;
+    TRY(trace(kRequestGetRegisters, thread_, 0, &registers));
+    // From the stop of a system call, the first step is only to the end of that call.
+    if (signal == SIGTRAP && registers.rip == kSwap) signal = 0;
   } while (signal != SIGTRAP && signal != SIGSEGV && signal != SIGBUS);
-  TRY(trace(kRequestGetRegisters, thread_, 0, &registers));
   if (signal != SIGTRAP) return std::unexpected(Errno{EFAULT});
   return static_cast<std::uint32_t>(registers.rax);
 }

@@ -48,6 +48,7 @@ kernel::SignalInfo from_outside(int signal) {
 class Server::EventWaiter final : public vfs::WaitEntry {
  public:
   explicit EventWaiter(FdRef event) : event_(event) {}
+  ~EventWaiter() override { leave(); }
   void notified(vfs::ReadyMask) override {
     std::uint64_t one = 1;
     (void)sys::write(event_, &one, sizeof one);

@@ -36,6 +36,7 @@ void wake(FdRef event) {
 class TerminalBridge::MasterWaiter final : public vfs::WaitEntry {
  public:
   explicit MasterWaiter(FdRef event) : event_(event) {}
+  ~MasterWaiter() override { leave(); }
   void notified(vfs::ReadyMask) override { wake(event_); }
 
  private:

@@ -84,6 +84,7 @@ class FakeCaller final : public vfs::Caller {
 class CountingEntry final : public vfs::WaitEntry {
  public:
   explicit CountingEntry(vfs::ReadyMask mask = ~vfs::ReadyMask{0}) : WaitEntry(mask) {}
+  ~CountingEntry() override { leave(); }
   void notified(vfs::ReadyMask ready) override {
     ++count;
     last = ready;

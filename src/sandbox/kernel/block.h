@@ -29,6 +29,7 @@ class TaskWaiter final : public vfs::WaitEntry {
  public:
   explicit TaskWaiter(Task& task, vfs::ReadyMask mask = ~vfs::ReadyMask{0})
       : WaitEntry(mask), task_(task) {}
+  ~TaskWaiter() override { leave(); }
   void notified(vfs::ReadyMask ready) override;
 
  private:

@@ -109,6 +109,7 @@ TEST(HostSocket, NoOtherFamiliesOrTypes) {
 
 class CountingEntry final : public vfs::WaitEntry {
  public:
+  ~CountingEntry() override { leave(); }
   void notified(vfs::ReadyMask) override {
     count.fetch_add(1);
     count.notify_all();

@@ -529,6 +529,21 @@ TEST_P(PlatformTest, ManyThreadsComeAndGo) {
   expect_call(*lasting, 0);
 }
 
+TEST_P(PlatformTest, ThreadsGoOnWhileManyOthersAreMade) {
+  for (int round = 0; round < 3; ++round) {
+    auto memory = space(CODE(calls));
+    auto lasting = thread(*memory, at(kCode));
+    std::atomic<bool> done = false;
+    std::thread maker([&] {
+      std::vector<std::unique_ptr<Thread>> threads;
+      for (int i = 0; i < 40; ++i) threads.push_back(thread(*memory, at(kCode)));
+      done = true;
+    });
+    while (!done) expect_call(*lasting, 0);
+    maker.join();
+  }
+}
+
 TEST_P(PlatformTest, AThreadIsMadeByAnotherThanItsOwner) {
   auto memory = space(CODE(calls));
   auto made = thread(*memory, at(kCode));

@@ -216,7 +216,7 @@ ErrnoOr<Fault> PtraceThread::fault(int signal) {
   std::uint64_t begin = kAreas + std::uint64_t{index()} * kAreaSize;
   if (handler.rdx < begin || handler.rdx > begin + kHeadOffset - sizeof(ucontext_t)) return fault;
   ucontext_t frame;
-  std::memcpy(&frame, process().area(index()) + (handler.rdx - begin), sizeof frame);
+  std::memcpy(&frame, area() + (handler.rdx - begin), sizeof frame);
   fault.trap = static_cast<std::uint32_t>(frame.uc_mcontext.gregs[REG_TRAPNO]);
   fault.error = static_cast<std::uint32_t>(frame.uc_mcontext.gregs[REG_ERR]);
   return fault;
@@ -261,7 +261,7 @@ ErrnoOr<> PtraceThread::pass_file(int file) {
   letter.header.msg_iovlen = 1;
   letter.header.msg_control = reinterpret_cast<void*>(at + offsetof(Letter, control));
   letter.header.msg_controllen = sizeof letter.control;
-  std::memcpy(process().area(index()), &letter, sizeof letter);
+  std::memcpy(area(), &letter, sizeof letter);
   TRY(sys::send_message(space().family().file_sender(), "f", {&file, 1}));
   auto received = inject({SYS_recvmsg, {kFdListener, at, MSG_DONTWAIT}});
   if (received) return {};

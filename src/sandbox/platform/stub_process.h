@@ -34,6 +34,8 @@ class StubProcess {
 
   pid_t pid() const { return pid_; }
   FdRef pidfd() const { return pidfd_; }
+  // The slots of a thread stay where they are. Looked up by whoever makes threads, and not while
+  // another does.
   ThreadCommand& command(std::uint32_t index) const;
   AreaHead& head(std::uint32_t index) const;
   std::byte* area(std::uint32_t index) const;

@@ -24,6 +24,12 @@ ErrnoOr<> check_range(std::uint64_t address, std::uint64_t length) {
 
 }  // namespace
 
+StubThread::StubThread(StubSpace& space, std::uint32_t index)
+    : space_(&space),
+      command_(&space.process().command(index)),
+      area_(space.process().area(index)),
+      index_(index) {}
+
 AddressSpace& StubThread::address_space() { return *space_; }
 StubProcess& StubThread::process() const { return space_->process(); }
 void StubThread::hand_out(Ref<StubSpace> space) { keeps_ = std::move(space); }

@@ -22,7 +22,7 @@ struct Order {
 
 class StubThread : public Thread {
  public:
-  StubThread(StubSpace& space, std::uint32_t index) : space_(&space), index_(index) {}
+  StubThread(StubSpace& space, std::uint32_t index);
   AddressSpace& address_space() override;
 
   // Makes the stub execute `order` in this thread, which stands still. `file` >= 0: the descriptor
@@ -42,10 +42,15 @@ class StubThread : public Thread {
  protected:
   StubSpace& space() const { return *space_; }
   StubProcess& process() const;
-  ThreadCommand& command() const { return process().command(index_); }
+  ThreadCommand& command() const { return *command_; }
+  std::byte* area() const { return area_; }
+  AreaHead& head() const { return *reinterpret_cast<AreaHead*>(area_ + kHeadOffset); }
 
  private:
   StubSpace* space_;
+  // Where they are is asked once: the process's list of them grows while its threads run.
+  ThreadCommand* command_;
+  std::byte* area_;
   Ref<StubSpace> keeps_;
   std::uint32_t index_;
 };

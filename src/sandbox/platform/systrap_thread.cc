@@ -44,13 +44,13 @@ ErrnoOr<> SystrapThread::begin() {
   if (data.instruction_pointer != kGateEvent || data.args[0] != kBegun)
     return std::unexpected(broken());
   thread_ = static_cast<pid_t>(notice_.pid);
-  std::uint64_t area = kAreas + std::uint64_t{index()} * kAreaSize;
-  frame_at_ = data.args[1] - area;
+  std::uint64_t begin = kAreas + std::uint64_t{index()} * kAreaSize;
+  frame_at_ = data.args[1] - begin;
   if (frame_at_ % 8 != 0 || frame_at_ > kHeadOffset - sizeof(SignalFrame))
     return std::unexpected(broken());
-  image_at_ = frame().extended_state - area;
+  image_at_ = frame().extended_state - begin;
   if (image_at_ % 64 != 0 || image_at_ > kHeadOffset) return std::unexpected(broken());
-  auto layout = described_layout({process().area(index()) + image_at_, kHeadOffset - image_at_});
+  auto layout = described_layout({area() + image_at_, kHeadOffset - image_at_});
   if (!layout) return std::unexpected(broken());
   layout_ = *layout;
   extended_.resize(layout_.whole_size());
@@ -67,10 +67,10 @@ SystrapThread::~SystrapThread() {
 }
 
 SignalFrame& SystrapThread::frame() const {
-  return *reinterpret_cast<SignalFrame*>(process().area(index()) + frame_at_);
+  return *reinterpret_cast<SignalFrame*>(area() + frame_at_);
 }
 std::span<std::byte> SystrapThread::image() const {
-  return {process().area(index()) + image_at_, layout_.whole_size()};
+  return {area() + image_at_, layout_.whole_size()};
 }
 
 ErrnoOr<> SystrapThread::answer(Answer answer) {
@@ -78,8 +78,7 @@ ErrnoOr<> SystrapThread::answer(Answer answer) {
   if (std::exchange(by_lane_, false)) {
     std::atomic_ref(command().answer).store(answer, std::memory_order_release);
     std::uint32_t taken = kLaneTaken;
-    if (std::atomic_ref(process().head(index()).lane).compare_exchange_strong(taken, kLaneAnswered))
-      return {};
+    if (std::atomic_ref(head().lane).compare_exchange_strong(taken, kLaneAnswered)) return {};
     TRY(receive());
     if (notice_.data.instruction_pointer != kGateEvent || notice_.data.args[0] != kSleeps)
       return std::unexpected(broken());
@@ -130,7 +129,7 @@ ErrnoOr<Event> SystrapThread::resume() {
 
 // Looks for a call at the lane. False: none came in time, and the stub knows that nobody looks.
 bool SystrapThread::look() {
-  std::atomic_ref lane(process().head(index()).lane);
+  std::atomic_ref lane(head().lane);
   std::uint64_t end = __builtin_ia32_rdtsc() + context_.patience;
   while (lane.load(std::memory_order_acquire) != kLaneCalled && __builtin_ia32_rdtsc() < end)
     __builtin_ia32_pause();
@@ -173,7 +172,7 @@ void SystrapThread::store_frame() {
   copy_registers(frame, registers_);
   frame.extended_state = kAreas + std::uint64_t{index()} * kAreaSize + image_at_;
   frame.blocked = 0;
-  AreaHead& head = process().head(index());
+  AreaHead& head = this->head();
   // The stub loads these by instructions that fault on other addresses.
   head.fs_base = is_canonical(registers_.fs_base) ? registers_.fs_base : 0;
   head.gs_base = is_canonical(registers_.gs_base) ? registers_.gs_base : 0;
@@ -184,7 +183,7 @@ void SystrapThread::load_registers() {
   std::memcpy(registers, frame().registers, sizeof registers);
   copy_registers(registers_, registers);
   AreaHead head;
-  std::memcpy(&head, &process().head(index()), sizeof head);
+  std::memcpy(&head, &this->head(), sizeof head);
   registers_.fs_base = head.fs_base;
   registers_.gs_base = head.gs_base;
   loaded_ = registers_;

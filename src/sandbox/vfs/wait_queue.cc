@@ -2,9 +2,15 @@
 
 #include <poll.h>
 
+#include <cstdlib>
+
 namespace caisson::sandbox::vfs {
 
 WaitEntry::~WaitEntry() {
+  if (queue_ != nullptr) std::abort();
+}
+
+void WaitEntry::leave() {
   if (queue_ != nullptr) queue_->remove(*this);
 }
 

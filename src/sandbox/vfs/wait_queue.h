@@ -14,13 +14,15 @@ using ReadyMask = std::uint32_t;
 
 class WaitQueue;
 
-// One who waits. Lives as long as it is in a queue; in one queue at a time.
+// One who waits. Lives as long as it is in a queue; in one queue at a time. Each class that can be
+// made calls leave() in its destructor: while that of WaitEntry runs, there is no notified() any
+// more that a notification could reach.
 class WaitEntry {
  public:
   explicit WaitEntry(ReadyMask mask = ~ReadyMask{0}) : mask_(mask) {}
   WaitEntry(const WaitEntry&) = delete;
   WaitEntry& operator=(const WaitEntry&) = delete;
-  virtual ~WaitEntry();  // leaves its queue
+  virtual ~WaitEntry();
 
   // Called under the queue's lock, from any thread: must not block, nor touch this queue.
   virtual void notified(ReadyMask ready) = 0;
@@ -31,6 +33,10 @@ class WaitEntry {
 
   ReadyMask mask() const { return mask_; }
   void set_mask(ReadyMask mask) { mask_ = mask; }
+
+ protected:
+  // As WaitQueue::remove(), of the queue in which it is, if it is in one.
+  void leave();
 
  private:
   friend class WaitQueue;

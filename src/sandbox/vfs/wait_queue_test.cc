@@ -2,7 +2,9 @@
 
 #include <poll.h>
 
+#include <atomic>
 #include <memory>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -12,6 +14,7 @@ namespace {
 class Counter final : public WaitEntry {
  public:
   using WaitEntry::WaitEntry;
+  ~Counter() override { leave(); }
   void notified(ReadyMask ready) override { ++count, last = ready; }
   int count = 0;
   ReadyMask last = 0;
@@ -96,6 +99,22 @@ TEST(WaitQueue, EntriesOutliveTheirQueue) {
   queue->add(entry);
   queue.reset();
   EXPECT_EQ(entry.count, 0);
+}
+
+// Linux's poll(2) ends so: its entries are in queues until they are no more.
+TEST(WaitQueue, EntriesMayEndWhileTheyAreNotified) {
+  WaitQueue queue;
+  std::atomic<bool> done = false;
+  std::thread notifier([&] {
+    while (!done) queue.notify(POLLIN);
+  });
+  for (int i = 0; i < 50'000; ++i) {
+    Counter entry;
+    queue.add(entry);
+  }
+  done = true;
+  notifier.join();
+  EXPECT_TRUE(queue.empty());
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ class EpollItem final : public vfs::WaitEntry, public vfs::FileWatcher {
         fd(its_fd),
         events(event.events | kAlways),
         data(event.data) {}
+  ~EpollItem() override { leave(); }
 
   void notified(vfs::ReadyMask ready) override {
     heard_ = !state->queue.empty();

@@ -24,6 +24,7 @@ constexpr std::int64_t kHour = std::int64_t{3600} * 1'000'000'000;
 // Waits for a notification, with a bound that a loaded machine does not reach.
 class Bell final : public vfs::WaitEntry {
  public:
+  ~Bell() override { leave(); }
   void notified(vfs::ReadyMask) override { rung_.release(); }
   bool wait() { return rung_.try_acquire_for(std::chrono::seconds(20)); }
 

@@ -150,7 +150,9 @@ struct ChildContext {
   // Set when the namespaces are entered by an intermediate process, which then makes the init as
   // its sibling: joined user and pid namespaces and time offsets act on children only.
   bool intermediate = false;
-  bool made_by_launcher = false;       // run_exec_outside()
+  bool made_by_launcher = false;  // run_exec_outside()
+  // The new user namespace is made by the intermediate process, which joined the others before.
+  bool user_namespace_after_joins = false;
   std::uint64_t clone_flags = 0;       // of the process that spawn() makes
   int cgroup_fd = -1;                  // v2 directory for that process
   std::uint64_t init_clone_flags = 0;  // of the init that an intermediate process makes

@@ -122,6 +122,9 @@ Result<> open_namespaces(Start& start) {
           static_cast<std::uint64_t>(static_cast<unsigned>(clone_flag(step.kind)));
   }
   context.user_namespace = joins_user || namespaces.is_new(NamespaceKind::kUser);
+  context.user_namespace_after_joins =
+      namespaces.is_new(NamespaceKind::kUser) && !context.joins.empty();
+  context.intermediate |= context.user_namespace_after_joins;
   return {};
 }
 
@@ -263,7 +266,7 @@ Result<> spawn_init(Start& start) {
   }
   std::uint64_t user = context.clone_flags & CLONE_NEWUSER;
   std::uint64_t rest = context.clone_flags & ~std::uint64_t{CLONE_NEWUSER};
-  context.clone_flags = user;
+  context.clone_flags = context.user_namespace_after_joins ? 0 : user;
   context.init_clone_flags = rest;
   // The mapped root may not put a process in the cgroup: with a user namespace the intermediate
   // process is made there, by us, and the init inherits it.
@@ -277,12 +280,19 @@ Conversation talk_of(Start& start) {
           [&start] { return cgroup_oom_kills(start.cgroups.locations); }};
 }
 
+Result<> await_user_namespace(Start& start) {
+  auto event = TRY(next_event(talk_of(start), start.process, kReadyTimeoutMs, start.passed));
+  if (event == Event::kIdsWanted) return {};
+  return std::unexpected(Error(Errno{EPROTO}).doing("make a user namespace"));
+}
+
 // From here on the child works beside us: what need not be done before it exists is done now.
 Result<> map_ids(Start& start) {
   // Ours is the only other end: its closing must be seen when the child dies.
   start.sockets.second.reset();
   auto method = start.request.plan->namespaces.ids.method;
   if (method == plan::IdMapMethod::kDirect || method == plan::IdMapMethod::kHelpers) {
+    if (start.context.user_namespace_after_joins) TRY(await_user_namespace(start));
     TRY(write_id_maps(start.process.pid(), start.request.plan->namespaces.ids));
     TRY(say(talk_of(start), "M"));
   }

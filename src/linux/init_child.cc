@@ -502,9 +502,26 @@ constexpr Step kMountChangeSteps[] = {
 // --- the intermediate process
 // -----------------------------------------------------------------------
 
+// Into a namespace of the host only a process of the host's user namespace gets, into one of the
+// new user namespace's kin perhaps only a process of that one: what refuses us now is tried again
+// from there.
+ErrnoOr<> enter_user_namespace(ChildContext& context) {
+  if (!context.user_namespace_after_joins) return {};
+  std::erase_if(context.joins, [](const JoinNamespace& join) {
+    return sys::setns(join.fd, join.clone_flag).has_value();
+  });
+  note(context, Operation::kNone, "", static_cast<int>(NamespaceKind::kUser));
+  TRY(sys::unshare(CLONE_NEWUSER));
+  auto method = context.plan->namespaces.ids.method;
+  bool mapped_from_outside =
+      method == plan::IdMapMethod::kDirect || method == plan::IdMapMethod::kHelpers;
+  return mapped_from_outside ? tell(context, 'U') : ErrnoOr<>{};
+}
+
 ErrnoOr<> enter_namespaces(ChildContext& context) {
   context.intermediate = false;  // these steps are its own
-  auto done = join_namespaces(context);
+  auto done = enter_user_namespace(context);
+  if (done) done = join_namespaces(context);
   if (done) done = map_ids(context);
   if (done) done = become_root(context);
   context.intermediate = true;

@@ -142,6 +142,7 @@ Result<Event> decode(const Conversation& talk, const NewProcess& process, sys::M
     case 'H': return Event::kHooksWanted;
     case 'D': return Event::kDeviceRulesWanted;
     case 'S': return Event::kScopeWanted;
+    case 'U': return Event::kIdsWanted;
     case 'L':
       if (!message.fds.empty()) passed.layers = std::move(message.fds[0]);
       again = true;

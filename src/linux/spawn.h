@@ -120,6 +120,7 @@ enum class Event {
   kDeviceRulesWanted,
   kMade,
   kScopeWanted,
+  kIdsWanted,
   kWaiting,
   kListener,
   kRunning

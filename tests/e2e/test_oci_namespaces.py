@@ -113,6 +113,24 @@ class Namespaces(OciCase):
         self.assertEqual(out[1].split(), ["0", "100000", "65536"])
         self.assertEqual(out[2:], ["0", "0", "1:3", "written", "caisson-test"])
 
+    def test_namespaces_of_the_host_are_joined_from_a_new_user_namespace(self):
+        # As a container with an own user namespace that shares the network of one without.
+        holder = subprocess.Popen(["unshare", "--net", "--uts", "sleep", "1000"])
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
+        kinds = ("net", "uts")
+        harness.wait_until(lambda: all(os.readlink(f"/proc/{holder.pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")
+                                       for kind in kinds), "the holder has namespaces of its own")
+        joined = [{"type": "network" if kind == "net" else kind, "path": f"/proc/{holder.pid}/ns/{kind}"} for kind in kinds]
+        changes = {"hostname": "", "linux": {**MAPPED, "sysctl": {}, "namespaces": namespaces("pid", "ipc", "mount", "user") + joined}}
+        done = self.oci("run", "--bundle", self.readable_bundle(
+            "/bin/sh", "-c", "id -u; readlink /proc/self/ns/net; readlink /proc/self/ns/uts; cat /proc/self/uid_map",
+            changes=changes), self.name)
+        self.assert_ok(done)
+        out = done.out.splitlines()
+        self.assertEqual(out[:3], ["0", os.readlink(f"/proc/{holder.pid}/ns/net"), os.readlink(f"/proc/{holder.pid}/ns/uts")])
+        self.assertEqual(out[3].split(), ["0", "100000", "65536"])
+
     def test_a_container_in_a_user_namespace_lives_and_is_joined(self):
         changes = {"process": {"user": {"uid": 1000, "gid": 1000, "additionalGids": [5]}},
                    "linux": {**MAPPED, "namespaces": namespaces("pid", "network", "ipc", "uts", "mount", "user")}}

@@ -24,6 +24,30 @@ class Outcomes(unittest.TestCase):
         self.assertFalse(made.ended("b"))
 
 
+class Program:
+    """A place whose programs print what they were asked for."""
+    name = "program"
+
+    def __init__(self):
+        self.asked = []
+
+    def command(self, program, cases, case_timeout):
+        self.asked.append((cases, case_timeout))
+        return ["sh", "-c", "\n".join(f"echo == {case}; echo -- exit 0" for case in cases)]
+
+    def environment(self):
+        return None
+
+
+class Runs(unittest.TestCase):
+    def test_cases_known_to_differ_are_not_waited_for_long(self):
+        place = Program()
+        made = run_differential.run_program(place, "program", ["a", "b", "c"], {"b": "why"})
+        self.assertEqual(sorted(made.cases), ["a", "b", "c"])
+        self.assertEqual(place.asked, [(["a", "c"], run_differential.CASE_TIMEOUT),
+                                       (["b"], run_differential.KNOWN_CASE_TIMEOUT)])
+
+
 class Comparison(unittest.TestCase):
     host = outcome("== a\none\n-- exit 0\n== b\ntwo\n-- exit 0\n")
 

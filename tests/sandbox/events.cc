@@ -149,10 +149,10 @@ CASE(counter_between_processes) {
 CASE(full_counter_blocks_the_writer) {
   int fd = eventfd(0, 0);
   put(fd, 0xfffffffffffffffe);
-  pid_t pid = frame::child([=] { CALL(put(fd, 5)); });
+  pid_t pid = frame::child([=] { _exit(put(fd, 5) == 8 ? 8 : errno); });
   frame::settle();
   CALL(read(fd, &value, 8));
-  frame::join(pid);
+  frame::join(pid, "writer");
   CALL(read(fd, &value, 8));
   SHOW(value);
 }

@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 
-#include <array>
+#include <cerrno>
 #include <string>
 #include <vector>
 
@@ -18,8 +18,8 @@ class Names final : public vfs::DirectorySink {
   std::vector<std::string> names;
 };
 
-ErrnoOr<std::vector<std::string>> names_in(vfs::Inode& directory, BootCaller& caller) {
-  auto file = TRY(directory.open({}, {O_RDONLY | O_DIRECTORY}, caller));
+ErrnoOr<std::vector<std::string>> names_in(const vfs::Path& directory, BootCaller& caller) {
+  auto file = TRY(vfs::open_path(directory, O_RDONLY | O_DIRECTORY, caller, caller.credentials()));
   Names sink;
   std::size_t before;
   do {
@@ -42,9 +42,19 @@ ErrnoOr<> copy_bytes(vfs::Inode& from, vfs::Inode& to, BootCaller& caller) {
   }
 }
 
-ErrnoOr<> copy_directory(vfs::Inode& from, vfs::Inode& to, BootCaller& caller);
+constexpr int kMaxDepth = 64;  // as linux/mounts_child.cc
 
-ErrnoOr<> copy_entry(vfs::Inode& entry, std::string_view name, vfs::Inode& to, BootCaller& caller) {
+// `from.base` is the directory that is copied: what is mounted in it is copied as well.
+ErrnoOr<> copy_directory(const vfs::WalkContext& from, vfs::Inode& to, BootCaller& caller,
+                         int depth);
+
+ErrnoOr<> copy_entry(const vfs::WalkContext& from, std::string_view name, vfs::Inode& to,
+                     BootCaller& caller, int depth) {
+  vfs::WalkContext inside = from;
+  vfs::WalkFlags flags;
+  flags.follow_last = false;
+  inside.base = TRY(vfs::walk(from, name, flags));
+  vfs::Inode& entry = *inside.base.inode();
   auto attributes = TRY(entry.attributes());
   vfs::Creation creation{attributes.mode, attributes.uid, attributes.gid};
   Ref<vfs::Inode> made;
@@ -54,7 +64,7 @@ ErrnoOr<> copy_entry(vfs::Inode& entry, std::string_view name, vfs::Inode& to, B
     case S_IFLNK: made = TRY(to.make_symlink(name, TRY(entry.read_link(nullptr)), creation)); break;
     default: made = TRY(to.make_node(name, creation, attributes.special_device)); break;
   }
-  if (entry.is_directory()) TRY(copy_directory(entry, *made, caller));
+  if (entry.is_directory()) TRY(copy_directory(inside, *made, caller, depth + 1));
   if (entry.type() == S_IFREG) TRY(copy_bytes(entry, *made, caller));
   vfs::AttributeChange times;
   times.accessed = attributes.accessed;
@@ -63,22 +73,27 @@ ErrnoOr<> copy_entry(vfs::Inode& entry, std::string_view name, vfs::Inode& to, B
   return {};
 }
 
-ErrnoOr<> copy_directory(vfs::Inode& from, vfs::Inode& to, BootCaller& caller) {
-  for (const auto& name : TRY(names_in(from, caller)))
-    TRY(copy_entry(*TRY(from.lookup(name)), name, to, caller));
+ErrnoOr<> copy_directory(const vfs::WalkContext& from, vfs::Inode& to, BootCaller& caller,
+                         int depth) {
+  if (depth > kMaxDepth) return std::unexpected(Errno{ELOOP});
+  for (const auto& name : TRY(names_in(from.base, caller)))
+    TRY(copy_entry(from, name, to, caller, depth));
   return {};
 }
 
 }  // namespace
 
 bool directory_is_empty(const vfs::Path& directory, BootCaller& caller) {
-  auto names = names_in(*directory.inode(), caller);
+  auto names = names_in(directory, caller);
   return names && names->empty();
 }
 
-ErrnoOr<> copy_tree(const vfs::Path& from, vfs::Filesystem& to, BootCaller& caller) {
+ErrnoOr<> copy_tree(const vfs::Path& from, vfs::MountNamespace& mounts, vfs::Filesystem& to,
+                    BootCaller& caller) {
+  vfs::WalkContext directory = caller.walk(mounts);
+  directory.base = from;
   auto root = to.root();
-  return copy_directory(*from.inode(), *root, caller);
+  return copy_directory(directory, *root, caller, 0);
 }
 
 }  // namespace caisson::sandbox::boot

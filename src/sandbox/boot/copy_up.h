@@ -9,8 +9,9 @@ namespace caisson::sandbox::boot {
 
 bool directory_is_empty(const vfs::Path& directory, BootCaller& caller);
 
-// What is in the directory, into the empty root of `to`: directories, regular files, links, nodes,
-// with owners, modes, times.
-ErrnoOr<> copy_tree(const vfs::Path& from, vfs::Filesystem& to, BootCaller& caller);
+// What is in the directory and mounted there, into the empty root of `to`: directories, regular
+// files, links, nodes, with owners, modes, times.
+ErrnoOr<> copy_tree(const vfs::Path& from, vfs::MountNamespace& mounts, vfs::Filesystem& to,
+                    BootCaller& caller);
 
 }  // namespace caisson::sandbox::boot

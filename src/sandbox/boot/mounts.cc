@@ -1,6 +1,7 @@
 #include "sandbox/boot/mounts.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 
@@ -27,6 +28,8 @@ constexpr Flag kFlags[] = {
     {MOUNT_ATTR_NODIRATIME, MS_NODIRATIME}, {MOUNT_ATTR_NOSYMFOLLOW, vfs::kNoSymlinkFollow},
 };
 
+constexpr std::uint64_t kMaskFlags = std::uint64_t{MS_RDONLY | MS_RELATIME};
+
 std::uint64_t with_attributes(std::uint64_t flags, std::uint64_t set, std::uint64_t clear) {
   for (const auto& each : kFlags) {
     if ((clear & each.attribute) != 0) flags &= ~each.flag;
@@ -51,11 +54,19 @@ class Builder {
   Result<> run(const MountStep& step);
   Result<> new_filesystem(const MountStep& step);
   Result<> bind(const MountStep& step);
+  Result<Ref<vfs::Filesystem>> make_filesystem(const MountStep& step, const vfs::Path& point,
+                                               bool covers);
   Result<> bind_inside(const MountStep& step);
   Result<> overlay_view(const MountStep& step);
   Result<> copy_up(const MountStep& step);
   Result<> set_attributes(const MountStep& step);
+  void change_below(const vfs::Path& top, std::uint64_t set, std::uint64_t clear);
   Result<> readonly_path(const MountStep& step);
+  Result<Ref<vfs::Mount>> empty_mask(const MountStep& step, const vfs::Path& place);
+  Result<Ref<vfs::Filesystem>> small_filesystem(const MountStep& step, unsigned inodes,
+                                                const vfs::Path& place);
+  ErrnoOr<vfs::Path> container_null();
+  Result<Ref<vfs::Mount>> null_mask(const MountStep& step, const vfs::Path& place);
   Result<> mask(const MountStep& step);
   Result<> symlink(const MountStep& step);
   Result<> directory(const MountStep& step);
@@ -63,7 +74,9 @@ class Builder {
   Result<> seal_root();
 
   ErrnoOr<vfs::Path> find(const std::string& path, bool follow = true);
+  ErrnoOr<vfs::Path> existing_target(const MountStep& step);
   ErrnoOr<vfs::Path> target_of(const MountStep& step, bool wants_directory);
+  ErrnoOr<> make_way(const std::string& path, bool wants_directory);
   ErrnoOr<> make_mount_point(const std::string& path, bool directory);
   ErrnoOr<> attach(Ref<vfs::Filesystem> filesystem, const MountStep& step, const vfs::Path& point);
   ErrnoOr<vfs::Path> mount_at(const std::string& path);
@@ -76,6 +89,7 @@ class Builder {
   Filesystems& filesystems_;
   BootCaller caller_;
   Ref<vfs::MountNamespace> mounts_;
+  Ref<vfs::Filesystem> empty_mask_;
 };
 
 Error failed(Errno error, const MountStep& step, std::string_view what) {
@@ -143,27 +157,64 @@ ErrnoOr<> Builder::make_mount_point(const std::string& path, bool directory) {
   return vfs::make_mount_point(last.directory, last.name, directory ? S_IFDIR : S_IFREG);
 }
 
+ErrnoOr<vfs::Path> Builder::existing_target(const MountStep& step) {
+  vfs::WalkFlags flags;
+  flags.follow_last = !step.no_symlink_target;
+  if (step.inside_directory_only) flags.resolve = RESOLVE_NO_SYMLINKS;
+  auto place = TRY(vfs::walk(walk(), step.target, flags));
+  // Inside a procfs only names without links count: see linux/mounts_child.cc.
+  bool in_proc = place.mount->filesystem().type() == "proc";
+  if (!in_proc || step.phase == plan::Phase::kFinal) return place;
+  flags.resolve = RESOLVE_NO_SYMLINKS;
+  return vfs::walk(walk(), step.target, flags);
+}
+
 ErrnoOr<vfs::Path> Builder::target_of(const MountStep& step, bool wants_directory) {
-  auto found = find(step.target, !step.no_symlink_target);
+  auto found = existing_target(step);
   if (found || found.error().value != ENOENT) return found;
   if (step.if_missing == IfMissing::kFail || step.if_missing == IfMissing::kSkip) return found;
-  std::string path;
-  auto parts = split(step.target, '/');
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (parts[i].empty()) continue;
-    append(path, "/", parts[i]);
-    if (find(path)) continue;
-    bool last = i + 1 == parts.size();
-    TRY(make_mount_point(path, !last || wants_directory));
+  TRY(make_way(step.target, wants_directory));
+  return existing_target(step);
+}
+
+// What is missing on the way to `path`, what links name included: `real` is the way so far.
+ErrnoOr<> Builder::make_way(const std::string& path, bool wants_directory) {
+  constexpr int kMaxLinks = 40;  // as path_resolution(7)
+  std::string real, rest = path;
+  for (int links = 0;;) {
+    std::size_t begin = rest.find_first_not_of('/');
+    if (begin == std::string::npos) return {};
+    std::size_t end = std::min(rest.find('/', begin), rest.size());
+    std::string name = rest.substr(begin, end - begin);
+    rest.erase(0, end);
+    if (name == ".") continue;
+    if (name == "..") {
+      real.resize(real.empty() ? 0 : real.rfind('/'));
+      continue;
+    }
+    std::string parent = real;
+    append(real, "/", name);
+    auto part = find(real, false);
+    if (!part && part.error().value == ENOENT) {
+      bool last = rest.find_first_not_of('/') == std::string::npos;
+      TRY(make_mount_point(real, !last || wants_directory));
+      part = find(real, false);
+    }
+    if (!part) return std::unexpected(part.error());
+    if (part->inode() == nullptr || part->inode()->type() != S_IFLNK) continue;
+    if (++links > kMaxLinks) return std::unexpected(Errno{ELOOP});
+    std::string link = TRY(part->inode()->read_link(nullptr));
+    real = link.starts_with('/') ? "" : parent;
+    rest = cat(link, "/", rest);
   }
-  return find(step.target, !step.no_symlink_target);
 }
 
 // An empty Path: the step is to be left out.
 Result<vfs::Path> Builder::point_for(const MountStep& step, bool wants_directory) {
   auto point = target_of(step, wants_directory);
   if (point) return *point;
-  bool skipped = step.if_missing == IfMissing::kSkip && point.error().value == ENOENT;
+  bool absent = point.error().value == ENOENT || point.error().value == ENOTDIR;
+  bool skipped = step.if_missing == IfMissing::kSkip && absent;
   if (skipped || step.optional) return vfs::Path();
   return std::unexpected(failed(point.error(), step, "mount on"));
 }
@@ -195,11 +246,21 @@ bool Builder::default_tmp_is_needed(const MountStep& step) {
   return directory_is_empty(*place, caller_);
 }
 
+// A tmpfs takes the mode of a directory that it covers, not of one that was made for it.
+Result<Ref<vfs::Filesystem>> Builder::make_filesystem(const MountStep& step, const vfs::Path& point,
+                                                      bool covers) {
+  if (!step.mode_of_target || covers) return filesystems_.make(step, point);
+  MountStep fresh = step;
+  fresh.mode_of_target = false;
+  return filesystems_.make(fresh, point);
+}
+
 Result<> Builder::new_filesystem(const MountStep& step) {
   if (step.origin == "default /tmp" && !default_tmp_is_needed(step)) return {};
+  bool covers = existing_target(step).has_value();
   vfs::Path point = TRY(point_for(step, true));
   if (!point) return {};
-  auto filesystem = filesystems_.make(step, point);
+  auto filesystem = make_filesystem(step, point, covers);
   if (!filesystem && step.optional) return {};
   if (!filesystem) return std::unexpected(std::move(filesystem).error().where(step.origin));
   auto attached = attach(std::move(*filesystem), step, point);
@@ -250,10 +311,11 @@ Result<> Builder::overlay_view(const MountStep& step) {
 }
 
 Result<> Builder::copy_up(const MountStep& step) {
+  bool covers = existing_target(step).has_value();
   vfs::Path point = TRY(point_for(step, true));
   if (!point) return {};
-  auto filesystem = TRY(filesystems_.make(step, point));
-  auto copied = copy_tree(point, *filesystem, caller_);
+  auto filesystem = TRY(make_filesystem(step, point, covers));
+  auto copied = copy_tree(point, *mounts_, *filesystem, caller_);
   if (!copied) return std::unexpected(failed(copied.error(), step, "copy what is in"));
   auto attached = attach(std::move(filesystem), step, point);
   if (attached) return {};
@@ -271,43 +333,86 @@ Result<> Builder::set_attributes(const MountStep& step) {
   if (!step.attr_recursive && step.recursive_set == 0 && step.recursive_clear == 0) return {};
   std::uint64_t set = step.recursive_set | (step.attr_recursive ? step.attr_set : 0);
   std::uint64_t clear = step.recursive_clear | (step.attr_recursive ? step.attr_clear : 0);
-  for (const auto& mount : mounts_->mounts()) {
-    vfs::Path root{mount, mount->root()};
-    if (mount == place->mount || !vfs::is_reachable(root, *place)) continue;
-    mount->set_flags(with_attributes(mount->flags(), set, clear));
-  }
+  change_below(*place, set, clear);
   return {};
 }
 
+// The mounts below a mount's root.
+void Builder::change_below(const vfs::Path& top, std::uint64_t set, std::uint64_t clear) {
+  for (const auto& mount : mounts_->mounts()) {
+    vfs::Path root{mount, mount->root()};
+    if (mount == top.mount || !vfs::is_reachable(root, top)) continue;
+    mount->set_flags(with_attributes(mount->flags(), set, clear));
+  }
+}
+
 Result<> Builder::readonly_path(const MountStep& step) {
-  auto place = find(step.target, false);
+  vfs::Path place = TRY(point_for(step, true));
   if (!place) return {};
-  auto clone = mounts_->clone(*place, true);
+  auto clone = mounts_->clone(place, true);
   if (!clone) return std::unexpected(failed(clone.error(), step, "make read-only"));
   (*clone)->set_flags((*clone)->flags() | MS_RDONLY);
-  auto attached = mounts_->attach(std::move(*clone), *place);
-  if (attached) return {};
-  return std::unexpected(failed(attached.error(), step, "make read-only"));
+  vfs::Path top{*clone, (*clone)->root()};
+  auto attached = mounts_->attach(std::move(*clone), place);
+  if (!attached) return std::unexpected(failed(attached.error(), step, "make read-only"));
+  change_below(top, MOUNT_ATTR_RDONLY, 0);
+  return {};
+}
+
+Result<Ref<vfs::Filesystem>> Builder::small_filesystem(const MountStep& step, unsigned inodes,
+                                                       const vfs::Path& place) {
+  MountStep cover = step;
+  cover.type = "tmpfs";
+  cover.options = {{"mode", "755"}, {"size", "4096"}, {"nr_inodes", cat(inodes)}};
+  return filesystems_.make(cover, place);
+}
+
+// One empty file system for all directories, as on the host.
+Result<Ref<vfs::Mount>> Builder::empty_mask(const MountStep& step, const vfs::Path& place) {
+  if (!empty_mask_) empty_mask_ = TRY(small_filesystem(step, 1, place));
+  return make_ref<vfs::Mount>(empty_mask_, vfs::Dentry::make_root(empty_mask_->root()), kMaskFlags,
+                              "tmpfs");
+}
+
+// The container's own null device, whose mode and owner are its own to change. What else stands
+// there would show itself.
+ErrnoOr<vfs::Path> Builder::container_null() {
+  vfs::WalkFlags flags;
+  flags.resolve = RESOLVE_NO_SYMLINKS;
+  auto null = TRY(vfs::walk(walk(), "/dev/null", flags));
+  auto attributes = TRY(null.inode()->attributes());
+  bool is_null = S_ISCHR(attributes.mode) && attributes.special_device == makedev(1, 3);
+  if (!is_null) return std::unexpected(Errno{ENODEV});
+  return null;
+}
+
+Result<Ref<vfs::Mount>> Builder::null_mask(const MountStep& step, const vfs::Path& place) {
+  if (auto null = container_null()) {
+    auto clone = mounts_->clone(*null, false);
+    if (clone) return std::move(*clone);
+  }
+  auto filesystem = TRY(small_filesystem(step, 2, place));
+  auto root = vfs::Dentry::make_root(filesystem->root());
+  vfs::WalkContext inside = walk();
+  inside.base = {make_ref<vfs::Mount>(filesystem, std::move(root), std::uint64_t{0}, "tmpfs"),
+                 nullptr};
+  inside.base.dentry = inside.base.mount->root();
+  auto made = vfs::make_node(inside, "null", S_IFCHR | 0666, makedev(1, 3));
+  auto null = made ? vfs::walk(inside, "null", {}) : std::unexpected(made.error());
+  if (!null) return std::unexpected(failed(null.error(), step, "make a null device to mask"));
+  return make_ref<vfs::Mount>(std::move(filesystem), null->dentry, kMaskFlags, "tmpfs");
 }
 
 Result<> Builder::mask(const MountStep& step) {
-  auto place = find(step.target, false);
-  if (!place || place->inode() == nullptr) return {};
-  if (place->inode()->is_directory()) {
-    MountStep cover = step;
-    cover.op = MountOp::kNewFilesystem;
-    cover.type = cover.source = "tmpfs";
-    cover.attr_set = MOUNT_ATTR_RDONLY;
-    auto filesystem = TRY(filesystems_.make(cover, *place));
-    auto attached = attach(std::move(filesystem), cover, *place);
-    if (attached) return {};
-    return std::unexpected(failed(attached.error(), step, "mask"));
+  vfs::Path place = TRY(point_for(step, true));
+  if (!place || place.inode() == nullptr) return {};
+  Ref<vfs::Mount> cover;
+  if (place.inode()->is_directory()) {
+    cover = TRY(empty_mask(step, place));
+  } else {
+    cover = TRY(null_mask(step, place));
   }
-  auto null = find("/dev/null");
-  if (!null) return std::unexpected(failed(null.error(), step, "mask"));
-  auto clone = mounts_->clone(*null, false);
-  ErrnoOr<> attached = clone ? mounts_->attach(std::move(*clone), *place)
-                             : ErrnoOr<>(std::unexpected(clone.error()));
+  auto attached = mounts_->attach(std::move(cover), place);
   if (attached) return {};
   return std::unexpected(failed(attached.error(), step, "mask"));
 }

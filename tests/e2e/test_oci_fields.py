@@ -180,7 +180,8 @@ class Process(OciCase):
         linux = {"memoryPolicy": {"mode": "MPOL_PREFERRED", "nodes": "0"},
                  "personality": {"domain": "LINUX32"}}
         script = ("uname -m; cut -d' ' -f19,41 /proc/self/stat; ionice -p $$; "
-                  "grep -c 'prefer:0' /proc/self/numa_maps 2>/dev/null || echo none")
+                  "test ! -e /proc/self/numa_maps || ! grep -q ' default ' /proc/self/numa_maps && "
+                  "grep -q ' prefer:0 ' /proc/self/numa_maps && echo preferred")
         bundle = self.bundle("/bin/sh", "-c", script + "; sleep 60",
                              changes={"process": process, "linux": linux})
         self.start_new(bundle)
@@ -190,6 +191,9 @@ class Process(OciCase):
         self.assertIn("idle", inside.out)
         harness.wait_until(lambda: "idle" in self.kept_output(), "the first process writes")
         self.assertIn("i686\n7 3\n", self.kept_output())
+        if os.path.exists("/proc/self/numa_maps"):
+            self.assertIn("preferred", inside.out)
+            harness.wait_until(lambda: "preferred" in self.kept_output(), "its memory policy")
         self.delete("--force")
 
     def test_pidfd_receiver(self):

@@ -81,6 +81,7 @@ void normalize() {
   limit(RLIMIT_NOFILE, 1024, 4096);
   limit(RLIMIT_STACK, 8 << 20, 64 << 20);
   limit(RLIMIT_MEMLOCK, 8 << 20, 8 << 20);
+  setpriority(PRIO_PROCESS, 0, 0);
   drop_resource_capability();
   if (syscall(SYS_close_range, 3, ~0U, 0) != 0) {
     for (int fd = 3; fd < 1024; fd++) close(fd);

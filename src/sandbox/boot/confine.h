@@ -29,7 +29,7 @@ Result<> drop_capabilities();
 // no_new_privs.
 Result<> restrict_paths(const std::vector<Reachable>& places);
 
-// Capabilities and system calls, for this thread and those that it makes.
+// System calls, for this thread and those that it makes.
 Result<> give_up_calls(const Confinement& confinement);
 
 }  // namespace caisson::sandbox::boot

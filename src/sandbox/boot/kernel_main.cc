@@ -28,6 +28,7 @@
 #include "sandbox/syscalls/table.h"
 #include "sys/event.h"
 #include "sys/file.h"
+#include "sys/mount.h"
 #include "sys/process.h"
 
 namespace caisson::sandbox::boot {
@@ -45,6 +46,7 @@ struct Boot {
   std::unique_ptr<gofer::Client> gofer;                  // null: none could be started here
   std::vector<std::unique_ptr<GoferFiles>> gofer_files;  // by place
   net::Topology topology;
+  std::string mappings;  // /proc/self/maps, as long as it could be read
   std::unique_ptr<platform::Platform> platform;
   std::unique_ptr<kernel::Kernel> kernel;
   Ref<kernel::Container> container;
@@ -79,12 +81,12 @@ void take_terminal(const Boot& boot) {
 Result<> make_platform(Boot& boot) {
   const std::string& chosen = boot.plan.sandbox->platform;
   if (chosen == "ptrace") {
-    boot.platform = TRY(platform::make_ptrace());
+    boot.platform = TRY(platform::make_ptrace(boot.mappings));
     return {};
   }
-  auto fast = platform::make_systrap();
+  auto fast = platform::make_systrap(boot.mappings);
   if (!fast && chosen.empty()) {
-    boot.platform = TRY(platform::make_ptrace());
+    boot.platform = TRY(platform::make_ptrace(boot.mappings));
     return {};
   }
   boot.platform = TRY(std::move(fast));
@@ -116,17 +118,27 @@ Result<> start_gofer(Boot& boot) {
   return {};
 }
 
+// The jail's /proc shows the platform where its vDSO is, and us where ours are; from then on the
+// root is empty. In a user namespace that another one's mounts are not to be taken off in, it
+// stays.
+Result<> give_up_proc(Boot& boot) {
+  boot.mappings =
+      TRY_CTX(sys::read_file(sys::kCwd, "/proc/self/maps"), "read where the vDSO is mapped");
+  auto off = sys::umount("/proc", MNT_DETACH);
+  if (!off && off.error().value != EPERM)
+    return std::unexpected(Error(off.error()).doing("take /proc off the jail"));
+  return {};
+}
+
 // Before the platform makes its stubs: who is confined by Landlock may trace only those who are so
-// too.
+// too, and what this process has of capabilities they would have in their bounding set.
 Result<> give_up_paths(Boot& boot) {
   std::vector<Reachable> places;
   auto described = host_places(boot.plan);
   for (std::size_t i = 0; i < boot.places.size() && i < described.size(); ++i)
     if (boot.places[i]) places.push_back({boot.places[i].ref(), described[i].writable});
-  // The jail's own, which shows this process and its stubs: the platform looks for its vDSO there.
-  auto proc = sys::openat(sys::kCwd, "/proc", O_PATH | O_DIRECTORY);
-  if (proc) places.push_back({proc->ref(), false});
-  return restrict_paths(places);
+  TRY(restrict_paths(places));
+  return drop_capabilities();
 }
 
 Result<> give_up_rights(Boot& boot) {
@@ -181,6 +193,7 @@ Result<int> run(Boot& boot) {
   boot.facts = TRY_CTX(fs::MachineFacts::of_host(), "look at the machine");
   TRY(start_gofer(boot));
   if (boot.plan.sandbox->host_network) boot.topology = TRY(net::topology_of_host());
+  TRY(give_up_proc(boot));
   TRY(give_up_paths(boot));
   TRY(make_platform(boot));
   TRY(give_up_rights(boot));

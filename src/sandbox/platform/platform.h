@@ -177,9 +177,10 @@ class Platform {
 // Stubs are children of the calling thread, which must live as long as they: they are killed when
 // it ends. They have its credentials but no capabilities, so that this process may drop its own
 // later but must not change its user or group. They raise SIGCHLD, and are waited for by their
-// pidfds: do not ignore SIGCHLD, nor wait for any child (-1). /proc is read here and not later. An
-// address space and its threads may outlive the platform object.
-Result<std::unique_ptr<Platform>> make_ptrace();
-Result<std::unique_ptr<Platform>> make_systrap();
+// pidfds: do not ignore SIGCHLD, nor wait for any child (-1). `mappings`: what /proc/self/maps
+// said, from who has no /proc any more; else it is read here and not later. An address space and
+// its threads may outlive the platform object.
+Result<std::unique_ptr<Platform>> make_ptrace(std::string mappings = {});
+Result<std::unique_ptr<Platform>> make_systrap(std::string mappings = {});
 
 }  // namespace caisson::sandbox::platform

@@ -46,8 +46,8 @@ class Ptrace final : public Platform {
 
 }  // namespace
 
-Result<std::unique_ptr<Platform>> make_ptrace() {
-  return std::make_unique<Ptrace>(TRY(StubFamily::create(true)));
+Result<std::unique_ptr<Platform>> make_ptrace(std::string mappings) {
+  return std::make_unique<Ptrace>(TRY(StubFamily::create(true, std::move(mappings))));
 }
 
 }  // namespace caisson::sandbox::platform

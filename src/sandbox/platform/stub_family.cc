@@ -60,10 +60,10 @@ std::uint64_t usable_filter_flags() {
 }  // namespace
 
 // The pieces of the vDSO and their places, which are the same in all processes of this host.
-ErrnoOr<> StubFamily::find_vdso(HelperCommand& command) {
+ErrnoOr<> StubFamily::find_vdso(HelperCommand& command, std::string maps) {
   std::uint64_t image = ::getauxval(AT_SYSINFO_EHDR);
   if (image == 0) return {};
-  std::string maps = TRY(sys::read_file(sys::kCwd, "/proc/self/maps"));
+  if (maps.empty()) maps = TRY(sys::read_file(sys::kCwd, "/proc/self/maps"));
   std::string_view rest = maps;
   while (!rest.empty() && command.vdso_pieces < std::size(command.vdso)) {
     std::string_view line = rest.substr(0, rest.find('\n'));
@@ -91,7 +91,7 @@ Result<> StubFamily::start(Fd answer) {
   return {};
 }
 
-Result<Ref<StubFamily>> StubFamily::create(bool traced) {
+Result<Ref<StubFamily>> StubFamily::create(bool traced, std::string mappings) {
   auto family = Ref<StubFamily>::adopt(new StubFamily);
   family->traced_ = traced;
   family->filter_flags_ = usable_filter_flags();
@@ -101,7 +101,7 @@ Result<Ref<StubFamily>> StubFamily::create(bool traced) {
   HelperCommand& command = family->first_->helper();
   command.traced = traced ? 1 : 0;
   command.kernel = sys::getpid();
-  TRY_CTX(family->find_vdso(command), "find the vDSO in /proc/self/maps");
+  TRY_CTX(family->find_vdso(command, std::move(mappings)), "find the vDSO in /proc/self/maps");
   if (traced) {
     auto ends = TRY_CTX(sys::socket_pair(), "make the socket for files of stubs");
     family->sender_ = std::move(ends.first);

@@ -87,7 +87,21 @@ ErrnoOr<std::uint32_t> StubProcess::wait_until_ready(const AreaHead& head, StubP
     auto result = static_cast<std::int32_t>(position);
     if (result < 0) return std::unexpected(Errno{-result});
     if (!pidfd_) TRY(adopt(result));
+    if (this != &teller) TRY(look_for_failure(teller));
   }
+}
+
+// A new process answers its first command, the one for its thread, by a file of its own. Until it
+// has that, it has its parent's.
+ErrnoOr<> StubProcess::look_for_failure(const StubProcess& parent) {
+  auto file = take_descriptor(kFdAnswer);
+  if (!file) return {};  // it is about to end, which shows
+  if (TRY(sys::fstat(*file)).st_ino == TRY(sys::fstat(parent.answer_)).st_ino) return {};
+  answer_ = std::move(*file);
+  std::int64_t position = TRY(answer());
+  auto result = static_cast<std::int32_t>(position);
+  if ((position >> 32) == helper().sequence && result < 0) return std::unexpected(Errno{-result});
+  return {};
 }
 
 ErrnoOr<> StubProcess::adopt(pid_t pid) {
@@ -258,6 +272,12 @@ bool StubProcess::ended() const {
   pollfd end{pidfd_.number(), POLLIN, 0};
   auto ready = sys::poll({&end, 1}, 0);
   return ready && *ready > 0;
+}
+
+void StubProcess::await_end(int milliseconds) const {
+  if (!pidfd_) return;
+  pollfd end{pidfd_.number(), POLLIN, 0};
+  (void)sys::poll({&end, 1}, milliseconds);
 }
 
 bool StubProcess::reap(bool wait) {

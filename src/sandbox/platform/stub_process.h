@@ -60,6 +60,8 @@ class StubProcess {
   bool ended() const;
   // Frees what a process that has ended leaves behind. False: it has not ended yet.
   bool reap(bool wait);
+  // After kill(): until the host has its memory back.
+  void await_end(int milliseconds) const;
 
  private:
   friend class StubFamily;
@@ -68,6 +70,7 @@ class StubProcess {
   ErrnoOr<std::int64_t> answer();
   ErrnoOr<std::int32_t> wait_for_answer();
   ErrnoOr<std::uint32_t> wait_until_ready(const AreaHead& head, StubProcess& teller);
+  ErrnoOr<> look_for_failure(const StubProcess& parent);
   ErrnoOr<> adopt(pid_t pid);
   void prepare_thread(std::uint32_t index) const;
   ErrnoOr<> map_chunk_for(std::uint32_t index);
@@ -83,7 +86,7 @@ class StubProcess {
 class StubFamily : public RefCounted {
  public:
   // Starts the first stub. `traced`: for ptrace.
-  static Result<Ref<StubFamily>> create(bool traced);
+  static Result<Ref<StubFamily>> create(bool traced, std::string mappings);
 
   // A stub without guest memory, guest thread 1 in it ready.
   ErrnoOr<std::unique_ptr<StubProcess>> new_process();
@@ -104,7 +107,7 @@ class StubFamily : public RefCounted {
  private:
   StubFamily() = default;
   ~StubFamily() override;
-  ErrnoOr<> find_vdso(HelperCommand& command);
+  ErrnoOr<> find_vdso(HelperCommand& command, std::string maps);
   Result<> start(Fd answer);
   void reap_retired(bool wait);
 

@@ -13,6 +13,8 @@ namespace caisson::sandbox::platform {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kLarge = std::uint64_t{32} << 20;  // of which the host frees some 10 GB/s
+constexpr int kEndMilliseconds = 2000;
 
 // A range that orders may touch: page-aligned, not empty, the guest's.
 ErrnoOr<> check_range(std::uint64_t address, std::uint64_t length) {
@@ -40,6 +42,9 @@ StubSpace::StubSpace(Ref<StubFamily> family, std::unique_ptr<StubProcess> proces
 StubSpace::~StubSpace() {
   process_->kill();
   spare_.reset();
+  // Who waited for the end of a large process expects its memory to be free: the next to ask for
+  // some would else be refused it by the container's limit.
+  if (private_bytes_ >= kLarge) process_->await_end(kEndMilliseconds);
   family_->retire(std::move(process_));
 }
 
@@ -110,6 +115,7 @@ ErrnoOr<Ref<AddressSpace>> StubSpace::fork(Thread&) {
     return std::unexpected(forked.error());
   }
   Ref<StubSpace> sibling = make_sibling(std::move(process));
+  sibling->private_bytes_ = private_bytes_.load();
   TRY(sibling->take_first_thread());
   return sibling;
 }
@@ -134,6 +140,7 @@ ErrnoOr<> StubSpace::order(Thread* via, const Order& order, int file) {
 ErrnoOr<> StubSpace::map(Thread* via, const MapRequest& request) {
   TRY(check_range(request.address, request.length));
   bool anonymous = request.fd < 0;
+  if (!request.shared) private_bytes_ += request.length;
   int flags = MAP_FIXED | (request.shared ? MAP_SHARED : MAP_PRIVATE) |
               (anonymous ? MAP_ANONYMOUS : 0) | (request.no_reserve ? MAP_NORESERVE : 0);
   return order(via,

@@ -2,6 +2,7 @@
 // one of its threads makes on order, and the bookkeeping of its threads.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -107,7 +108,8 @@ class StubSpace : public AddressSpace {
 
   Ref<StubFamily> family_;
   std::unique_ptr<StubProcess> process_;
-  Mutex spare_mutex_;  // before mutex_
+  std::atomic<std::uint64_t> private_bytes_{0};  // mapped in its life: how much it may hold
+  Mutex spare_mutex_;                            // before mutex_
   // A thread that nobody owns yet. It carries out orders that come by no thread.
   std::unique_ptr<StubThread> spare_;
   Mutex mutex_;

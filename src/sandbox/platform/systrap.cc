@@ -82,7 +82,7 @@ int usable_processors() {
 
 }  // namespace
 
-Result<std::unique_ptr<Platform>> make_systrap() {
+Result<std::unique_ptr<Platform>> make_systrap(std::string mappings) {
   constexpr unsigned long kFsGsBase = 1 << 1;  // HWCAP2_FSGSBASE
   if ((::getauxval(AT_HWCAP2) & kFsGsBase) == 0)
     return std::unexpected(
@@ -90,7 +90,7 @@ Result<std::unique_ptr<Platform>> make_systrap() {
             .doing("set up the systrap platform")
             .cure("use the ptrace platform"));
   Moment begin;
-  auto family = TRY(StubFamily::create(false));
+  auto family = TRY(StubFamily::create(false, std::move(mappings)));
   auto context = make_ref<SystrapContext>(usable_processors());
   context->patience = patience(begin, Moment());
   return std::make_unique<Systrap>(std::move(family), std::move(context));

@@ -18,10 +18,16 @@ struct Registers {
     return index == 0 ? orig_x0 : x[static_cast<std::size_t>(index)];
   }
   void set_result(std::int64_t result) { x[0] = static_cast<std::uint64_t>(result); }
+  std::int64_t result() const { return static_cast<std::int64_t>(x[0]); }
   std::uint64_t instruction_pointer() const { return pc; }
   void set_instruction_pointer(std::uint64_t address) { pc = address; }
   std::uint64_t stack_pointer() const { return sp; }
   void set_stack_pointer(std::uint64_t address) { sp = address; }
+  // The processor traps behind the next instruction (SPSR.SS).
+  void set_single_step(bool on) {
+    constexpr std::uint64_t kStepFlag = 1U << 21;
+    pstate = on ? pstate | kStepFlag : pstate & ~kStepFlag;
+  }
   void set_thread_pointer(std::uint64_t address) { tpidr = address; }
   friend bool operator==(const Registers&, const Registers&) = default;
   void restart_syscall() {

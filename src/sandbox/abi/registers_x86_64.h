@@ -27,10 +27,16 @@ struct Registers {
     }
   }
   void set_result(std::int64_t result) { rax = static_cast<std::uint64_t>(result); }
+  std::int64_t result() const { return static_cast<std::int64_t>(rax); }
   std::uint64_t instruction_pointer() const { return rip; }
   void set_instruction_pointer(std::uint64_t address) { rip = address; }
   std::uint64_t stack_pointer() const { return rsp; }
   void set_stack_pointer(std::uint64_t address) { rsp = address; }
+  // The processor traps behind the next instruction.
+  void set_single_step(bool on) {
+    constexpr std::uint64_t kTrapFlag = 0x100;
+    eflags = on ? eflags | kTrapFlag : eflags & ~kTrapFlag;
+  }
   void set_thread_pointer(std::uint64_t address) { fs_base = address; }
   friend bool operator==(const Registers&, const Registers&) = default;
   // Makes the system call instruction run once more with the same number.

@@ -1,6 +1,7 @@
 // The system calls that the kernel process may make, and why. Whatever is not here ends it.
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -42,6 +43,8 @@ void memory(FilterRules& rules) {
   rules.allow("mmap", {{2, 0, PROT_EXEC}});
   rules.allow("mprotect", {{2, 0, PROT_EXEC}});
   rules.allow({"munmap", "mremap", "madvise", "brk", "mincore", "memfd_create", "msync"});
+  for (int command : {MEMBARRIER_CMD_GLOBAL, MEMBARRIER_CMD_GLOBAL_EXPEDITED})
+    rules.allow("membarrier", {{0, word(command)}});
   // Guest memory. Only our own stubs are in this pid namespace.
   rules.allow({"process_vm_readv", "process_vm_writev"});
 }

@@ -19,6 +19,7 @@
 #include "sandbox/boot/mounts.h"
 #include "sandbox/boot/processes.h"
 #include "sandbox/boot/server.h"
+#include "sandbox/kernel/ipc_namespace.h"
 #include "sandbox/net/host_topology.h"
 #include "sandbox/net/network.h"
 #include "sandbox/net/sockets.h"
@@ -41,6 +42,7 @@ struct Boot {
   KernelDescriptors numbers;
   plan::Plan plan;
   Fd control, strace;
+  Fd proc;  // the jail's
   std::vector<Fd> places;
   fs::MachineFacts facts;
   std::unique_ptr<gofer::Client> gofer;                  // null: none could be started here
@@ -118,10 +120,23 @@ Result<> start_gofer(Boot& boot) {
   return {};
 }
 
+// What the host tells of our stubs' memory: a proc in no tree, of this pid namespace, with nothing but
+// its processes. A host that gives us none leaves resident sizes untold.
+Fd processes_of_jail() {
+  auto context = sys::fsopen("proc");
+  if (!context || !sys::fsconfig_string(*context, "subset", "pid") ||
+      !sys::fsconfig_create(*context))
+    return {};
+  auto mount = sys::fsmount(*context, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                          MOUNT_ATTR_NOEXEC);
+  return mount ? std::move(*mount) : Fd();
+}
+
 // The jail's /proc shows the platform where its vDSO is, and us where ours are; from then on the
 // root is empty. In a user namespace that another one's mounts are not to be taken off in, it
 // stays.
 Result<> give_up_proc(Boot& boot) {
+  boot.proc = processes_of_jail();
   boot.mappings =
       TRY_CTX(sys::read_file(sys::kCwd, "/proc/self/maps"), "read where the vDSO is mapped");
   auto off = sys::umount("/proc", MNT_DETACH);
@@ -137,6 +152,7 @@ Result<> give_up_paths(Boot& boot) {
   auto described = host_places(boot.plan);
   for (std::size_t i = 0; i < boot.places.size() && i < described.size(); ++i)
     if (boot.places[i]) places.push_back({boot.places[i].ref(), described[i].writable});
+  if (boot.proc) places.push_back({boot.proc.ref(), false});
   TRY(restrict_paths(places));
   return drop_capabilities();
 }
@@ -162,11 +178,13 @@ Result<> make_container(Boot& boot) {
     boot.kernel->call_log =
         TRY(syscalls::SyscallLog::create(std::move(boot.strace), boot.plan.sandbox->strace_calls));
   }
+  if (boot.proc)
+    boot.kernel->host_figures = std::make_unique<mm::HostFigures>(std::move(boot.proc));
   auto pids = make_ref<kernel::PidNamespace>(nullptr);
   boot.container = make_ref<kernel::Container>(boot.plan.id, std::move(pids));
   auto& container = *boot.container;
   container.uts = make_ref<kernel::UtsNamespace>(boot.plan.hostname, boot.plan.domainname);
-  container.ipc = make_ref<kernel::OpaqueNamespace>();
+  container.ipc = make_ref<kernel::IpcNamespace>();
   container.network = TRY(make_network(boot));
   Filesystems filesystems = TRY(Filesystems::create(*boot.kernel, boot.container, boot.facts));
   std::vector<fs::HostFiles*> helpers;

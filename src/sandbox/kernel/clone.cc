@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -11,7 +12,10 @@
 #include "sandbox/kernel/garbage.h"
 #include "sandbox/kernel/namespace_copies.h"
 #include "sandbox/kernel/pidfd.h"
+#include "sandbox/kernel/semaphores.h"
+#include "sandbox/kernel/syscall_filter.h"
 #include "sandbox/kernel/task_runner.h"
+#include "sandbox/kernel/tracing.h"
 #include "sandbox/mm/user_ptr.h"
 
 namespace caisson::sandbox::kernel {
@@ -77,6 +81,9 @@ ErrnoOr<> Kernel::copy_parts(Task& caller, Task& child, const CloneRequest& requ
   child.io_priority = caller.io_priority;
   child.affinity = caller.affinity;
   child.start_time_ns = child.kernel().boottime_ns();
+  child.set_filter(caller.filter_ref());
+  child.seccomp_mode = caller.seccomp_mode.load();
+  if ((flags & CLONE_SYSVSEM) != 0) child.semaphore_undo = semaphore_undo_of(caller);
   if ((flags & CLONE_VFORK) != 0) child.vfork_done = make_ref<VforkDone>();
   return {};
 }
@@ -160,6 +167,7 @@ void Kernel::unlink_child(Task& child) {
     std::erase(group.tasks, &child);
   }
   child.ended_ = true;
+  if (child.tracing) Tracing::end(child, 0);
   if (group.leader == &child)
     reap(group, garbage);
   else
@@ -215,12 +223,19 @@ ErrnoOr<int> Kernel::clone(Task& caller, const CloneRequest& request) {
   }
   if ((request.flags & CLONE_PARENT_SETTID) != 0)
     (void)mm::UserPtr<int>(request.parent_tid).store(caller.memory(), id);  // as Linux: no error
+  int event = Tracing::inherit(caller, *child, request.flags, request.exit_signal);
   Ref<VforkDone> done = child->vfork_done;
   if (auto started = TaskRunner::start(*child); !started) {
     unlink_child(*child);
     return std::unexpected(started.error());
   }
-  return done ? wait_for_vfork(caller, *done, id) : id;
+  auto message = static_cast<std::uint64_t>(id);
+  if (Ref<Tracing> tracing = caller.tracing_ref(); tracing && event != 0)
+    (void)tracing->event(caller, event, message);
+  if (done) (void)wait_for_vfork(caller, *done, id);
+  if (Ref<Tracing> tracing = caller.tracing_ref(); tracing && done)
+    (void)tracing->event(caller, PTRACE_EVENT_VFORK_DONE, message);
+  return id;
 }
 
 }  // namespace caisson::sandbox::kernel

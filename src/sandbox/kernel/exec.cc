@@ -8,6 +8,7 @@
 #include "sandbox/kernel/garbage.h"
 #include "sandbox/kernel/group_timers.h"
 #include "sandbox/kernel/loader.h"
+#include "sandbox/kernel/tracing.h"
 
 namespace caisson::sandbox::kernel {
 
@@ -79,7 +80,8 @@ void Kernel::reset_for_program(Task& caller, const LoadedProgram& program) {
 
 ErrnoOr<> Kernel::execute(Task& caller, ExecRequest request) {
   vfs::WalkContext walk = TRY(caller.walk_context(-100 /* AT_FDCWD */));
-  LoadContext context{*platform_, std::move(walk), caller.memory_limits(), caller.personality};
+  LoadContext context{*platform_, std::move(walk), caller.memory_limits(), caller.personality,
+                      host_figures.get()};
   LoadedProgram program = TRY(load_program(context, std::move(request)));
   std::unique_ptr<platform::Thread> thread =
       TRY(program.memory->space().new_thread(program.registers, nullptr));
@@ -87,6 +89,7 @@ ErrnoOr<> Kernel::execute(Task& caller, ExecRequest request) {
 
   Garbage garbage;
   ThreadGroup& group = caller.group();
+  int former_id = caller.id();
   {
     Locked tree(task_lock_);
     take_over_leader(caller, garbage);
@@ -105,6 +108,7 @@ ErrnoOr<> Kernel::execute(Task& caller, ExecRequest request) {
   reset_for_program(caller, program);
   caller.refresh_identity();
   caller.keeps_registers = true;
+  if (Ref<Tracing> tracing = caller.tracing_ref()) tracing->executed(caller, former_id);
   return {};
 }
 

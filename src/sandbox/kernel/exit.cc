@@ -10,6 +10,8 @@
 #include "sandbox/kernel/futex.h"
 #include "sandbox/kernel/garbage.h"
 #include "sandbox/kernel/group_timers.h"
+#include "sandbox/kernel/semaphores.h"
+#include "sandbox/kernel/tracing.h"
 #include "sandbox/mm/user_ptr.h"
 
 namespace caisson::sandbox::kernel {
@@ -34,6 +36,9 @@ void tell_vfork_done(Task& task) {
 }  // namespace
 
 void Kernel::release_memory(Task& task) {
+  // The last one who has it tells how much it was (ru_maxrss).
+  if (Ref<mm::MemoryMap> memory = task.memory_ref(); memory && task.group().tasks.size() == 1)
+    task.group().add_peak_memory(memory->usage().peak_resident);
   futexes_->release_all(task);
   clear_child_tid(*this, task);
   task.clear_child_tid = 0;
@@ -62,6 +67,7 @@ void Kernel::end_task(Task& task) {
     }
   }
   task.set_memory(nullptr);
+  task.semaphore_undo = nullptr;
   task.set_files(nullptr);
   task.set_fs(nullptr);
   if (last) {
@@ -129,6 +135,7 @@ void Kernel::leave_group(Task& task, Garbage& garbage) {
     }
   }
   task.ended_ = true;
+  if (group.leader != &task) Tracing::tracee_ended(task, task.exit_code_);
   task.state.store(RunState::kZombie, std::memory_order_relaxed);
   if (stop_complete) tell_parent_of_change(group, CLD_STOPPED);
   if (group.leader != &task) leave_tables(task);
@@ -137,6 +144,8 @@ void Kernel::leave_group(Task& task, Garbage& garbage) {
 }
 
 void Kernel::end_group(ThreadGroup& group, Garbage& garbage) {
+  Tracing::tracee_ended(*group.leader, group.exit_status);
+  Tracing::tracer_ended(group);
   reparent_children(group, garbage);
   hang_up_if_orphaned(*group.process_group, &group);
   group.zombie = true;

@@ -15,10 +15,12 @@
 #include "base/ref.h"
 #include "base/result.h"
 #include "sandbox/kernel/file_services.h"
+#include "sandbox/kernel/lock_waits.h"
 #include "sandbox/kernel/namespaces.h"
 #include "sandbox/kernel/signals.h"
 #include "sandbox/kernel/task.h"
 #include "sandbox/kernel/thread_group.h"
+#include "sandbox/kernel/user_counts.h"
 #include "sandbox/platform/platform.h"
 
 namespace caisson::sandbox::kernel {
@@ -87,6 +89,8 @@ struct ExecRequest {
   Ref<vfs::File> file;
   std::string path;  // for AT_EXECFN and scripts
   std::vector<std::string> args, env;
+  // The path leads through a descriptor that the program will not have: no script can be read.
+  bool path_closes = false;
 };
 
 struct WaitRequest {  // waitid(2)
@@ -190,6 +194,8 @@ class Kernel {
   FileServices* file_services() const { return file_services_.get(); }
   void set_file_services(Ref<FileServices> services) { file_services_ = std::move(services); }
 
+  UserCounts& user_counts() { return user_counts_; }
+
   // Calls without an implementation, counted by number for `why`.
   void count_missing_call(std::uint64_t number);
   std::map<std::uint64_t, std::uint64_t> missing_calls() const;
@@ -200,9 +206,14 @@ class Kernel {
 
   // Null: nobody. Set before the first task runs.
   std::unique_ptr<CallLog> call_log;
+  // Null: resident sizes are not known. Set before the first task runs.
+  std::unique_ptr<mm::HostFigures> host_figures;
+  // Who waits for whose record lock, for EDEADLK.
+  LockWaits& lock_waits() { return lock_waits_; }
 
  private:
   friend class TaskRunner;
+  friend class Tracing;
   struct Garbage;
 
   // --- signals, under the group's signal mutex (signal_send.cc)
@@ -271,6 +282,8 @@ class Kernel {
   std::mutex threads_mutex_;
   std::condition_variable no_threads_;
   int threads_ = 0;  // of tasks, until they touch the kernel no more
+  UserCounts user_counts_;
+  LockWaits lock_waits_;
   mutable Mutex count_mutex_;
   std::map<std::uint64_t, std::uint64_t> missing_calls_;
 };

@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <sys/auxv.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
@@ -20,6 +21,7 @@
 #include "sandbox/kernel/program_stack.h"
 #include "sandbox/mm/random.h"
 #include "sandbox/vfs/permission.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::kernel {
 namespace {
@@ -36,6 +38,7 @@ constexpr std::uint32_t kClearedOnSetId =
 // What is to be run in the end: the request with scripts replaced by their interpreters.
 struct Program {
   Ref<vfs::File> file;
+  Ref<vfs::RunningProgram> running;
   std::vector<std::byte> start;  // its first bytes
   std::vector<std::string> args;
 };
@@ -62,15 +65,17 @@ ErrnoOr<> enter_script(const LoadContext& context, Program& program, std::string
 }
 
 ErrnoOr<Program> find_program(const LoadContext& context, ExecRequest& request) {
-  Program program{std::move(request.file), {}, std::move(request.args)};
+  Program program{std::move(request.file), nullptr, {}, std::move(request.args)};
   if (!program.file) program.file = TRY(open_program(context.walk, request.path));
   // A program never sees an empty vector: its first argument is then "".
   if (program.args.empty()) program.args.emplace_back();
   std::string path = request.path;
   for (int depth = 0;; ++depth) {
+    program.running = TRY(vfs::RunningProgram::of(*program.file->inode()));
     program.start = TRY(read_start(context, *program.file));
     if (!has_script_magic(program.start)) return program;
     if (depth == kScriptDepth) return std::unexpected(Errno{ELOOP});
+    if (request.path_closes && depth == 0) return std::unexpected(Errno{ENOENT});
     TRY(enter_script(context, program, path));
   }
 }
@@ -154,7 +159,7 @@ std::uint64_t Builder::random_pages(std::uint64_t bytes) const {
 }
 
 ErrnoOr<> Builder::begin() {
-  memory_ = TRY(mm::MemoryMap::create(context_.platform));
+  memory_ = TRY(mm::MemoryMap::create(context_.platform, context_.figures));
   mm::LayoutRequest layout;
   layout.limit = memory_->space().limit();
   layout.stack_limit = context_.limits.stack;
@@ -201,6 +206,7 @@ ErrnoOr<> Builder::place(const Program& program, const ElfImage& image,
   layout_.data_begin = program_.data_begin;
   layout_.data_end = program_.data_end;
   layout_.executable = program.file;
+  layout_.running = program.running;
   begin_break(image, has_interpreter_);
   return {};
 }
@@ -291,13 +297,13 @@ platform::Registers Builder::registers() const {
   return registers;
 }
 
-// The pages of the vDSO: up to the end of its section headers, which stand last.
+// The pages of the vDSO: up to the end of its section headers, which stand last. It is the one that
+// this process has too.
 void show_vdso(platform::Platform& platform, mm::MemoryMap& memory) {
   std::uint64_t address = platform.vdso_address();
-  Elf64_Ehdr header{};
-  if (address == 0) return;
-  auto got = memory.space().read(address, std::as_writable_bytes(std::span(&header, 1)));
-  if (!got || *got != sizeof header) return;
+  const auto* own = reinterpret_cast<const Elf64_Ehdr*>(::getauxval(AT_SYSINFO_EHDR));
+  if (address == 0 || own == nullptr) return;
+  const Elf64_Ehdr& header = *own;
   std::uint64_t size = header.e_shoff + std::uint64_t{header.e_shnum} * header.e_shentsize;
   if (size != 0 && size < kBreakRandom) memory.show_vdso(address, mm::page_up(size));
 }
@@ -322,7 +328,9 @@ ErrnoOr<Ref<vfs::File>> open_program(const vfs::WalkContext& context, std::strin
   if (forbidden) return std::unexpected(Errno{EACCES});
   TRY(vfs::may_access(*inode, *context.credentials, X_OK));
   // Who may execute a file need not be able to read it: the loader reads it for him.
-  return inode->open(found, vfs::OpenFlags{O_RDONLY}, *context.caller);
+  Ref<vfs::File> file = TRY(inode->open(found, vfs::OpenFlags{O_RDONLY}, *context.caller));
+  vfs::tell_of(*file, IN_OPEN);
+  return file;
 }
 
 ErrnoOr<LoadedProgram> load_program(const LoadContext& context, ExecRequest request) {

@@ -25,6 +25,7 @@ struct LoadContext {
   vfs::WalkContext walk;          // finds interpreters; `credentials` are those before the call
   mm::MemoryLimits limits;        // the stack's limit bounds arguments too
   std::uint32_t personality = 0;  // ADDR_NO_RANDOMIZE, READ_IMPLIES_EXEC ... (personality(2))
+  const mm::HostFigures* figures = nullptr;
 };
 
 struct LoadedProgram {

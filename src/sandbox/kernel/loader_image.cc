@@ -1,5 +1,6 @@
 #include "sandbox/kernel/loader_image.h"
 
+#include <sys/inotify.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "sandbox/vfs/io.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::kernel {
 namespace {
@@ -83,6 +85,7 @@ ErrnoOr<std::size_t> read_program(vfs::File& file, std::uint64_t offset, std::sp
     if (got == 0) break;
     done += got;
   }
+  if (done != 0) vfs::tell_of(file, IN_ACCESS);
   return done;
 }
 

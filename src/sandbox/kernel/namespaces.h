@@ -8,6 +8,7 @@
 
 #include "base/mutex.h"
 #include "base/ref.h"
+#include "sandbox/vfs/user_namespace.h"
 #include "sandbox/vfs/wait_queue.h"
 
 namespace caisson::sandbox::net {
@@ -16,6 +17,7 @@ class Network;
 
 namespace caisson::sandbox::kernel {
 
+class IpcNamespace;
 class ProcessGroup;
 class Session;
 class Task;
@@ -37,7 +39,8 @@ class PidNamespace final : public RefCounted {
   bool ending = false;          // the init ended: no more tasks
   vfs::WaitQueue reaped;        // tells the init that waits for the others' end
   int last = 0;
-  int limit = 1 << 22;  // kernel.pid_max
+  int limit = 1 << 22;            // kernel.pid_max
+  Ref<vfs::UserNamespace> owner;  // as in OpaqueNamespace
 
   // Itself, its parent ... whose depth is the given one; null: deeper than this.
   const PidNamespace* ancestor_at(int at_depth) const;
@@ -57,6 +60,7 @@ class UtsNamespace final : public RefCounted {
   void set_domain_name(std::string name);
   Ref<UtsNamespace> copy() const;
   const std::uint64_t inode;
+  Ref<vfs::UserNamespace> owner;  // as in OpaqueNamespace
 
  private:
   ~UtsNamespace() override = default;
@@ -73,6 +77,10 @@ class OpaqueNamespace : public RefCounted {
   virtual Ref<OpaqueNamespace> make_another() const { return make_ref<OpaqueNamespace>(); }
   // The network that it is (net/network.h); null for others.
   virtual net::Network* network() { return nullptr; }
+  // The System V and POSIX objects that it holds (kernel/ipc_namespace.h); null for others.
+  virtual IpcNamespace* ipc() { return nullptr; }
+  // Whose capabilities count for it; null: the sandbox's own. Before others see it.
+  Ref<vfs::UserNamespace> owner;
 };
 
 // A number for the next namespace's inode, unique in the sandbox.

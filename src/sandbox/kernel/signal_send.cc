@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "sandbox/kernel/kernel.h"
+#include "sandbox/kernel/tracing.h"
 
 namespace caisson::sandbox::kernel {
 namespace {
@@ -21,6 +22,7 @@ bool is_ignored(const ThreadGroup& group, const Task& target, const SignalInfo& 
   SignalSet bit = signal_bit(info.signal);
   // The handler may be another one when it is unblocked.
   if ((target.blocked & bit) != 0 || (target.awaited & bit) != 0) return false;
+  if (target.tracing && info.signal != SIGKILL) return false;  // its tracer decides
   const SignalAction& action = group.actions[static_cast<std::size_t>(info.signal)];
   bool is_default = action.handler == 0;
   if (group.unkillable && is_default) return (bit & kUnblockable) == 0 || !comes_from_outside(info);
@@ -89,6 +91,8 @@ void Kernel::prepare_stop_and_continue(ThreadGroup& group, int signal) {
   }
   if (signal != SIGCONT) return;
   discard_everywhere(group, kStopSignals);
+  for (Task* task : group.tasks)
+    if (task->tracing) task->tracing->continued(*task);
   group.stop_taken = false;
   if (!group.stopping && !group.stopped) return;
   // A stop that was under way is told as if it had been complete.

@@ -90,7 +90,7 @@ Result<Ref<ThreadGroup>> Kernel::start_process(const ProcessRequest& request) {
   walk.base = TRY_CTX(vfs::walk(walk, request.cwd, {.must_be_directory = true}),
                       "enter the working directory ", request.cwd);
   Program program = TRY(find_program(walk, request));
-  LoadContext context{*platform_, walk, memory_limits(request)};
+  LoadContext context{*platform_, walk, memory_limits(request), 0, host_figures.get()};
   ExecRequest execute{program.file, program.path, request.args, request.env};
   LoadedProgram loaded =
       TRY_CTX(load_program(context, std::move(execute)), "execute ", program.path);

@@ -8,6 +8,9 @@
 
 #include "base/clock.h"
 #include "sandbox/kernel/kernel.h"
+#include "sandbox/kernel/semaphores.h"
+#include "sandbox/kernel/syscall_filter.h"
+#include "sandbox/kernel/tracing.h"
 
 namespace caisson::sandbox::kernel {
 
@@ -32,6 +35,7 @@ int Task::id_in(const PidNamespace& ns) const { return ns.pick(ids, *group_->pid
 
 CAISSON_TASK_PART(set_credentials, credentials_ref, credentials_, vfs::Credentials)
 CAISSON_TASK_PART(set_fs, fs_ref, fs_, FsContext)
+CAISSON_TASK_PART(set_filter, filter_ref, filter_, SyscallFilter)
 CAISSON_TASK_PART(set_mounts, mounts_ref, mounts_, vfs::MountNamespace)
 CAISSON_TASK_PART(set_memory, memory_ref, memory_, mm::MemoryMap)
 CAISSON_TASK_PART(set_uts, uts_ref, uts_, UtsNamespace)
@@ -103,6 +107,17 @@ void Task::set_blocked(SignalSet blocked_now) {
 void Task::set_temporary_mask(SignalSet mask) {
   saved_mask = blocked;
   set_blocked(mask);
+}
+
+bool Task::calls_are_watched() const {
+  return seccomp_mode.load(std::memory_order_relaxed) != 0 ||
+         is_traced.load(std::memory_order_relaxed);
+}
+
+Ref<Tracing> Task::tracing_ref() const {
+  if (!is_traced.load(std::memory_order_acquire)) return nullptr;
+  Locked locked(group_->signal_mutex);
+  return tracing;
 }
 
 void Task::refresh_identity() {

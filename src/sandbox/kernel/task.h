@@ -27,6 +27,9 @@
 namespace caisson::sandbox::kernel {
 
 class Kernel;
+class SemaphoreUndo;
+class SyscallFilter;
+class Tracing;
 
 // For /proc/PID/stat: R, S, T, Z, X.
 enum class RunState : char {
@@ -91,6 +94,7 @@ class Task final : public RefCounted, public vfs::Caller {
   Ref<UtsNamespace> uts_ref() const;
   Ref<OpaqueNamespace> ipc, network, cgroup;  // [O]
   Ref<PidNamespace> children_pids;            // [O] null: that of its group
+  Ref<SemaphoreUndo> semaphore_undo;          // [O] null: no semop(2) with SEM_UNDO yet
 
   std::string name() const;  // comm, at most 15 bytes
   void set_name(std::string_view name);
@@ -142,6 +146,20 @@ class Task final : public RefCounted, public vfs::Caller {
   Ref<VforkDone> vfork_done;     // [O] who waits for this child to let go of its memory
   std::atomic<bool> owns_pi_futex{false};  // somebody waits for a futex that it holds
 
+  // seccomp(2): SECCOMP_MODE_*; with filters, the newest of them. [M]
+  std::atomic<int> seccomp_mode{0};
+  Ref<SyscallFilter> filter_ref() const;
+  void set_filter(Ref<SyscallFilter> filter);
+
+  // ptrace(2); null: nobody traces it. [T] and [S] to change, either to read; tracing_ref() with
+  // neither.
+  Ref<Tracing> tracing;
+  std::atomic<bool> is_traced{false};
+  Ref<Tracing> tracing_ref() const;
+  // What answers without a hand-over is to leave this task's calls to the kernel: somebody looks at
+  // them. Published by refresh_identity().
+  bool calls_are_watched() const;
+
   // Restart of a call that keeps state (nanosleep(2), futex(2)...): called by restart_syscall(2).
   std::function<ErrnoOr<std::int64_t>(Task&)> restart;
 
@@ -155,6 +173,7 @@ class Task final : public RefCounted, public vfs::Caller {
  private:
   friend class Kernel;
   friend class TaskRunner;
+  friend class Tracing;
   friend class Sleeper;
   ~Task() override;
 
@@ -167,6 +186,7 @@ class Task final : public RefCounted, public vfs::Caller {
   Ref<vfs::MountNamespace> mounts_;
   Ref<mm::MemoryMap> memory_;
   Ref<UtsNamespace> uts_;
+  Ref<SyscallFilter> filter_;
   std::string name_;
   std::unique_ptr<platform::Thread> thread_;
   std::atomic<bool> interrupted_{false};     // [S] written

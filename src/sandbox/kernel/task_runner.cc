@@ -1,6 +1,7 @@
 #include "sandbox/kernel/task_runner.h"
 
 #include <pthread.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -10,6 +11,8 @@
 #include "sandbox/kernel/group_timers.h"
 #include "sandbox/kernel/signal_frame.h"
 #include "sandbox/kernel/stop_gate.h"
+#include "sandbox/kernel/traced_registers.h"
+#include "sandbox/kernel/tracing.h"
 
 namespace caisson::sandbox::kernel {
 namespace {
@@ -101,7 +104,17 @@ void TaskRunner::publish() {
   identity.euid = credentials.euid;
   identity.gid = credentials.gid;
   identity.egid = credentials.egid;
+  if (task_.calls_are_watched()) identity = {};
   kernel_.platform().publish(task_.thread(), identity);
+}
+
+// PTRACE_SINGLESTEP: the processor raises SIGTRAP behind the next instruction.
+void TaskRunner::prepare_step() {
+  Ref<Tracing> tracing = task_.tracing_ref();
+  if (!tracing) return;
+  TraceMode mode = tracing->mode();
+  bool steps = mode == TraceMode::kStep || mode == TraceMode::kEmulateStep;
+  task_.registers().set_single_step(steps);
 }
 
 platform::Event TaskRunner::run_guest() {
@@ -110,6 +123,7 @@ platform::Event TaskRunner::run_guest() {
   task_.in_guest_.store(true, std::memory_order_seq_cst);
   platform::Event event;
   if (!task_.interrupted_.load(std::memory_order_seq_cst)) {
+    if (task_.is_traced) prepare_step();
     std::int64_t now = monotonic_ns();
     task_.add_system_time(now);
     task_.guest_since_.store(now, std::memory_order_relaxed);
@@ -124,20 +138,39 @@ platform::Event TaskRunner::run_guest() {
   return event;
 }
 
+// The call as its tracer left it, unless that does it itself; false: it has been answered.
+bool TaskRunner::enter_traced_call() {
+  Ref<Tracing> tracing = task_.tracing_ref();
+  if (!tracing) return true;
+  platform::Registers& registers = task_.registers();
+  TraceMode mode = tracing->mode();
+  registers.set_result(-ENOSYS);
+  tracing->stop_at_call(task_, CallStop::kEntry);
+  bool emulated = mode == TraceMode::kEmulate || mode == TraceMode::kEmulateStep;
+  if (!emulated && is_in_call(registers)) return true;
+  if (!emulated) tracing->stop_at_call(task_, CallStop::kExit);
+  return false;
+}
+
+void TaskRunner::leave_traced_call() {
+  if (Ref<Tracing> tracing = task_.tracing_ref()) tracing->stop_at_call(task_, CallStop::kExit);
+}
+
 void TaskRunner::answer_syscall() {
+  if (task_.is_traced && !enter_traced_call()) return;
   std::uint64_t number = task_.registers().syscall_number();
   std::int64_t result = kernel_.syscall_(task_, number);
   if (task_.keeps_registers) {
     task_.keeps_registers = false;
+    if (task_.is_traced) leave_traced_call();
     return;
   }
-  if (is_restart(result))
-    restart_code_ = -result;
-  else
-    task_.registers().set_result(result);
+  if (is_restart(result)) restart_code_ = -result;
+  task_.registers().set_result(result);
   // A call that was not interrupted (ppoll with something ready) puts its mask back before signals
   // that only it let through are acted on.
   if (restart_code_ == 0 && result != -EINTR) restore_mask();
+  if (task_.is_traced) leave_traced_call();
   if (restart_code_ != 0 || task_.saved_mask) handle_interruption();
 }
 
@@ -155,6 +188,7 @@ void TaskRunner::answer_fault(const platform::Fault& fault) {
     info.code = outcome.code;
   }
   task_.last_fault = fault;
+  if (fault.signal == SIGTRAP && task_.is_traced) task_.registers().set_single_step(false);
   kernel_.force_signal(task_, info);
 }
 
@@ -163,6 +197,7 @@ void TaskRunner::handle_interruption() {
     task_.interrupted_.store(false, std::memory_order_seq_cst);
     kernel_.gate().pass();
     if (task_.identity_stale_.exchange(false, std::memory_order_acq_rel)) publish();
+    if (Ref<Tracing> tracing = task_.tracing_ref()) tracing->stop_if_wanted(task_);
     stand_still();
     while (!task_.dying() && act_on_next_signal()) stand_still();
     if (task_.dying()) return;
@@ -170,15 +205,38 @@ void TaskRunner::handle_interruption() {
   } while (task_.interrupted());
 }
 
-bool TaskRunner::act_on_next_signal() {
+SignalInfo TaskRunner::take_next_signal() {
   ThreadGroup& group = task_.group();
   Locked locked(group.signal_mutex);
-  if (task_.dying_ || group.stopping) return false;
+  if (task_.dying_ || group.stopping) return {};
   SignalInfo info = task_.pending.take(task_.blocked);
   if (info.signal == 0) info = group.pending.take(task_.blocked);
+  bool stops = info.signal != 0 && (signal_bit(info.signal) & kStopSignals) != 0;
+  if (stops) group.stop_taken = true;
+  return info;
+}
+
+// The tracer says what becomes of a signal: signal 0, nothing.
+SignalInfo TaskRunner::show_to_tracer(SignalInfo info) {
+  Ref<Tracing> tracing = task_.tracing_ref();
+  if (!tracing) return info;
+  if (restart_code_ == 0) forget_call(task_.registers());
+  TraceStop stop{info.signal, 0, info, CallStop::kNone};
+  int chosen = tracing->stop_here(task_, std::move(stop));
+  if (chosen == info.signal) return info;
+  return chosen == 0 ? SignalInfo{} : SignalInfo::user(chosen, 0, 0);
+}
+
+bool TaskRunner::act_on_next_signal() {
+  SignalInfo info = take_next_signal();
   if (info.signal == 0) return false;
+  kernel_.signal_taken(task_, info);
+  info = show_to_tracer(info);
+  if (info.signal == 0) return true;
+  ThreadGroup& group = task_.group();
+  Locked locked(group.signal_mutex);
+  if (task_.dying_) return false;
   SignalSet bit = signal_bit(info.signal);
-  if ((bit & kStopSignals) != 0) group.stop_taken = true;
   SignalAction& place = group.actions[static_cast<std::size_t>(info.signal)];
   SignalAction action = place;
   bool has_handler = action.handler > 1;
@@ -186,7 +244,6 @@ bool TaskRunner::act_on_next_signal() {
   bool ignored =
       action.handler == 1 || (!has_handler && group.unkillable && (bit & kUnblockable) == 0);
   locked.unlock();
-  kernel_.signal_taken(task_, info);
   if (ignored) return true;
   if (has_handler)
     call_handler(info, action);
@@ -199,7 +256,14 @@ void TaskRunner::act_on_default(const SignalInfo& info) {
   switch (default_action(info.signal)) {
     case DefaultAction::kIgnore:
     case DefaultAction::kContinue: return;
-    case DefaultAction::kStop: take_stop(info.signal); return;
+    case DefaultAction::kStop:
+      if (Ref<Tracing> tracing = task_.tracing_ref()) {
+        int event = tracing->is_seized() ? PTRACE_EVENT_STOP << 8 : 0;
+        (void)tracing->stop_here(task_, {info.signal | event, 0, std::nullopt, CallStop::kNone});
+        return;
+      }
+      take_stop(info.signal);
+      return;
     case DefaultAction::kTerminate: kernel_.exit_group(task_, info.signal); return;
     case DefaultAction::kCoreDump: {
       // No file is written: a core that goes to a pipe or a crash handler is told the same way.
@@ -211,6 +275,7 @@ void TaskRunner::act_on_default(const SignalInfo& info) {
 }
 
 void TaskRunner::finish_call_without_handler() {
+  if (task_.is_traced && !is_in_call(task_.registers())) restart_code_ = 0;  // its tracer's wish
   if (restart_code_ == kRestartWithState.value)
     task_.registers().restart_as(SYS_restart_syscall);
   else if (restart_code_ != 0)

@@ -34,6 +34,11 @@ class TaskRunner {
   void stand_still();
   bool stop_is_complete();
   void report_state_change();
+  SignalInfo take_next_signal();
+  SignalInfo show_to_tracer(SignalInfo info);
+  bool enter_traced_call();
+  void leave_traced_call();
+  void prepare_step();
   void begin_life();
   void publish();
 

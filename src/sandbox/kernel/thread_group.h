@@ -83,6 +83,14 @@ struct ResourceUsage {  // nanoseconds and counts, for getrusage(2) and wait4(2)
   void add(const ResourceUsage& other);
 };
 
+// What is left of a traced task for a tracer that is not its parent.
+struct EndedTracee {
+  int id = 0, group_id = 0;  // in the tracer's pid namespace
+  std::uint32_t uid = 0;
+  int status = 0;  // as wait4(2) gives it
+  ResourceUsage usage;
+};
+
 // A process. Which lock holds what: [T] the kernel's task lock, [S] signal_mutex, [-] fixed.
 class ThreadGroup final : public RefCounted {
  public:
@@ -95,6 +103,8 @@ class ThreadGroup final : public RefCounted {
   std::vector<Task*> tasks;                // [T] and [S] to change, either to read; not ended ones
   ThreadGroup* parent = nullptr;           // [T]
   std::vector<Ref<ThreadGroup>> children;  // [T]
+  std::vector<Task*> tracees;              // [T] that it traces (ptrace(2)); not ended ones
+  std::vector<EndedTracee> ended_tracees;  // [T] not waited for yet
   Ref<ProcessGroup> process_group;         // [T]
   Ref<PidNamespace> pid_namespace;         // [-] that of its own ids
   std::vector<int> ids;                    // [-] per pid namespace, outermost first

@@ -6,6 +6,7 @@
 
 #include "sandbox/kernel/garbage.h"
 #include "sandbox/kernel/kernel.h"
+#include "sandbox/kernel/tracing.h"
 
 namespace caisson::sandbox::kernel {
 namespace {
@@ -26,10 +27,62 @@ class Waiting {
         return *found;
       }
     }
+    if (std::optional<WaitResult> found = look_at_tracees(any)) return *found;
     return std::unexpected(Errno{any ? EAGAIN : ECHILD});
   }
 
  private:
+  bool is_meant(int id, int group_id) const {
+    switch (request_.id_type) {
+      case P_PID: return id == request_.id;
+      case P_PGID: return group_id == request_.id;
+      case P_PIDFD: return false;
+      default: return true;
+    }
+  }
+
+  // Tasks that are traced are waited for one by one, whatever the options say of kinds of children.
+  std::optional<WaitResult> look_at_tracees(bool& any) {
+    ThreadGroup& own = caller_.group();
+    const PidNamespace& ns = *own.pid_namespace;
+    for (Task* task : own.tracees) {
+      if (!is_meant(task->id_in(ns), task->group().process_group->id_in(ns))) continue;
+      any = true;
+      std::optional<TraceStop> stop = task->tracing->changed(has(WNOWAIT));
+      if (!stop) continue;
+      WaitResult found = result(task->group(), CLD_TRAPPED, stop->status, stop->status << 8 | 0x7f);
+      found.pid = found.info.pid = task->id_in(ns);
+      return found;
+    }
+    for (auto ended = own.ended_tracees.begin(); ended != own.ended_tracees.end(); ++ended) {
+      if (!is_meant(ended->id, 0)) continue;
+      any = true;
+      if (!has(WEXITED)) continue;
+      WaitResult found = of_ended(*ended);
+      if (!has(WNOWAIT)) own.ended_tracees.erase(ended);
+      return found;
+    }
+    return std::nullopt;
+  }
+
+  static int code_of(int status) {
+    if ((status & 0x7f) == 0) return CLD_EXITED;
+    return (status & 0x80) != 0 ? CLD_DUMPED : CLD_KILLED;
+  }
+
+  static WaitResult of_ended(const EndedTracee& ended) {
+    WaitResult found;
+    found.pid = found.info.pid = ended.id;
+    found.status = ended.status;
+    found.info.signal = SIGCHLD;
+    found.info.code = code_of(ended.status);
+    found.info.uid = ended.uid;
+    found.info.status =
+        found.info.code == CLD_EXITED ? ended.status >> 8 & 0xff : ended.status & 0x7f;
+    found.usage = ended.usage;
+    return found;
+  }
+
   bool has(unsigned option) const {
     return (static_cast<unsigned>(request_.options) & option) != 0;
   }
@@ -49,7 +102,7 @@ class Waiting {
     if (child.zombie) {
       if (!has(WEXITED)) return std::nullopt;
       int status = child.exit_status;
-      int code = (status & 0x7f) == 0 ? CLD_EXITED : (status & 0x80) != 0 ? CLD_DUMPED : CLD_KILLED;
+      int code = code_of(status);
       return result(child, code, code == CLD_EXITED ? (status >> 8) & 0xff : status & 0x7f, status);
     }
     Locked locked(child.signal_mutex);

@@ -31,6 +31,7 @@ struct Source {
   int fd = -1;              // -1: anonymous memory
   std::uint64_t shift = 0;  // from offsets of the file to those of `fd`
   Ref<vfs::FileEnd> end;    // of the file; null: the host knows it
+  Ref<vfs::File> kept;      // on its way to Mapping::file (vfs::MapSource)
   friend bool operator==(const Source&, const Source&) = default;
 };
 

@@ -101,16 +101,50 @@ void add_size(std::string& text, const char* name, std::uint64_t bytes) {
   text.append(line.data(), static_cast<std::size_t>(length));
 }
 
-void add_sizes(std::string& text, const Mapping& mapping) {
-  add_size(text, "Size:", mapping.length());
-  add_size(text, "KernelPageSize:", kPageSize);
-  add_size(text, "MMUPageSize:", kPageSize);
-  // How much of it is in memory is known to the host alone.
-  for (const char* name : {"Rss:", "Pss:", "Pss_Dirty:", "Shared_Clean:", "Shared_Dirty:",
-                           "Private_Clean:", "Private_Dirty:", "Referenced:", "Anonymous:", "KSM:",
-                           "LazyFree:", "AnonHugePages:", "ShmemPmdMapped:", "FilePmdMapped:",
-                           "Shared_Hugetlb:", "Private_Hugetlb:", "Swap:", "SwapPss:", "Locked:"})
-    add_size(text, name, 0);
+struct PageCounts {
+  std::uint64_t anonymous = 0, file = 0, swapped = 0;  // bytes
+};
+
+PageCounts count_pages(std::string_view pages) {
+  PageCounts counts;
+  for (char page : pages) {
+    bool present = (page & HostFigures::kPresent) != 0;
+    if ((page & HostFigures::kSwapped) != 0) counts.swapped += kPageSize;
+    if (present) ((page & HostFigures::kOfFile) != 0 ? counts.file : counts.anonymous) += kPageSize;
+  }
+  return counts;
+}
+
+// Whether others have a page as well is not told: what is the process's own counts as private.
+void add_sizes(std::string& text, const Mapping& mapping, const PageCounts& pages) {
+  std::uint64_t resident = pages.anonymous + pages.file;
+  std::uint64_t dirty = pages.anonymous + (mapping.shared ? pages.file : 0);
+  std::uint64_t clean = resident - dirty;
+  const std::pair<const char*, std::uint64_t> sizes[] = {
+      {"Size:", mapping.length()},
+      {"KernelPageSize:", kPageSize},
+      {"MMUPageSize:", kPageSize},
+      {"Rss:", resident},
+      {"Pss:", resident},
+      {"Pss_Dirty:", dirty},
+      {"Shared_Clean:", 0},
+      {"Shared_Dirty:", mapping.shared ? dirty : 0},
+      {"Private_Clean:", clean},
+      {"Private_Dirty:", mapping.shared ? 0 : dirty},
+      {"Referenced:", resident},
+      {"Anonymous:", pages.anonymous},
+      {"KSM:", 0},
+      {"LazyFree:", 0},
+      {"AnonHugePages:", 0},
+      {"ShmemPmdMapped:", 0},
+      {"FilePmdMapped:", 0},
+      {"Shared_Hugetlb:", 0},
+      {"Private_Hugetlb:", 0},
+      {"Swap:", pages.swapped},
+      {"SwapPss:", pages.swapped},
+      {"Locked:", mapping.locked ? resident : 0},
+  };
+  for (auto [name, bytes] : sizes) add_size(text, name, bytes);
   text += "THPeligible:           0\n";
   text += flags_text(mapping);
 }
@@ -128,7 +162,11 @@ std::string MemoryMap::maps_text(const vfs::Path& root, const vfs::MountNamespac
   // File systems are asked for names and inodes: not under the lock.
   for (const Mapping& mapping : mappings()) {
     add_header(text, mapping, name_of(mapping, areas, root, mounts));
-    if (with_sizes) add_sizes(text, mapping);
+    if (!with_sizes) continue;
+    std::string pages;
+    if (figures_ != nullptr && !mapping.special)
+      pages = figures_->pages(space_->host_pid(), mapping.begin, mapping.end).value_or("");
+    add_sizes(text, mapping, count_pages(pages));
   }
   return text;
 }

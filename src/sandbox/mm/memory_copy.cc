@@ -109,10 +109,7 @@ ErrnoOr<MemoryMap::FutexKey> MemoryMap::futex_key(std::uint64_t address, bool is
   const Mapping* mapping = tree_.find(address);
   if (mapping == nullptr || mapping->protection == PROT_NONE) return std::unexpected(Errno{EFAULT});
   if (!mapping->shared) return FutexKey{this, address};
-  vfs::Inode* inode = mapping->file->inode();
-  const void* object = mapping->file.get();
-  if (inode != nullptr) object = &inode->data_inode();
-  return FutexKey{object, mapping->offset + (address - mapping->begin)};
+  return FutexKey{mapping->file->shared_object(), mapping->offset + (address - mapping->begin)};
 }
 
 }  // namespace caisson::sandbox::mm

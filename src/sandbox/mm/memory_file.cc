@@ -10,7 +10,7 @@ namespace caisson::sandbox::mm {
 ErrnoOr<Source> source_of(const Mapping& mapping, std::uint64_t offset, std::uint64_t length) {
   vfs::MapSource told =
       TRY(mapping.file->map_source(offset, length, mapping.protection, mapping.shared));
-  return Source{told.fd, told.offset - offset, std::move(told.end)};
+  return Source{told.fd, told.offset - offset, std::move(told.end), std::move(told.kept)};
 }
 
 std::uint64_t backed_length(const Mapping& mapping, std::uint64_t length) {

@@ -8,13 +8,15 @@
 
 namespace caisson::sandbox::mm {
 
-MemoryMap::MemoryMap(Ref<platform::AddressSpace> space) : space_(std::move(space)) {
+MemoryMap::MemoryMap(Ref<platform::AddressSpace> space, const HostFigures* figures)
+    : space_(std::move(space)), figures_(figures) {
   areas_ = make_layout({.limit = space_->limit()});
   full_from_ = areas_.map_top;
 }
 
-ErrnoOr<Ref<MemoryMap>> MemoryMap::create(platform::Platform& platform) {
-  return Ref<MemoryMap>::adopt(new MemoryMap(TRY(platform.new_address_space())));
+ErrnoOr<Ref<MemoryMap>> MemoryMap::create(platform::Platform& platform,
+                                          const HostFigures* figures) {
+  return Ref<MemoryMap>::adopt(new MemoryMap(TRY(platform.new_address_space()), figures));
 }
 
 bool MemoryMap::may_grow(std::uint64_t bytes, bool as_data, const MemoryLimits& limits) const {
@@ -154,7 +156,7 @@ ErrnoOr<Ref<MemoryMap>> MemoryMap::fork(platform::Thread& caller) {
   {
     Locked lock(mutex_);
     Ref<platform::AddressSpace> space = TRY(space_->fork(caller));
-    child = Ref<MemoryMap>::adopt(new MemoryMap(std::move(space)));
+    child = Ref<MemoryMap>::adopt(new MemoryMap(std::move(space), figures_));
     child->tree_ = tree_;
     child->areas_ = areas_;
     child->full_from_ = full_from_;
@@ -164,6 +166,10 @@ ErrnoOr<Ref<MemoryMap>> MemoryMap::fork(platform::Thread& caller) {
     child->limits_ = limits_;
     child->peak_total_ = tree_.totals().total;
     child->ends_ = ends_;
+    child->barriers = barriers.load();
+    child->tree_.change(0, ~std::uint64_t{0}, [](Mapping& mapping) {
+      if (mapping.file) mapping.file = mapping.file->inherited_by_mapping();
+    });
     done = child->drop_what_is_not_inherited();
     child->dropped_.clear();
   }
@@ -243,6 +249,16 @@ MemoryUsage MemoryMap::usage() const {
   usage.stack = totals.stack;
   usage.executable = totals.executable;
   usage.peak_total = std::max(peak_total_, totals.total);
+  lock.unlock();
+  if (figures_ == nullptr) return usage;
+  // What the stub has for itself is not the guest's.
+  ResidentBytes host = figures_->resident(space_->host_pid()).value_or(ResidentBytes{});
+  usage.resident = std::min(host.total(), usage.total);
+  usage.resident_file = std::min(host.file, usage.resident);
+  usage.resident_shared = std::min(host.shared, usage.resident - usage.resident_file);
+  usage.peak_resident = std::min(std::max(host.peak, usage.resident), usage.peak_total);
+  usage.page_tables = host.page_tables;
+  usage.swapped = host.swapped;
   return usage;
 }
 

@@ -3,6 +3,7 @@
 // write and raises faults. Mirrors what Linux calls an mm.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -13,11 +14,13 @@
 #include "base/ref.h"
 #include "base/result.h"
 #include "sandbox/mm/address_layout.h"
+#include "sandbox/mm/host_figures.h"
 #include "sandbox/mm/mapping.h"
 #include "sandbox/platform/platform.h"
 #include "sandbox/vfs/file.h"
 #include "sandbox/vfs/file_end.h"
 #include "sandbox/vfs/io.h"
+#include "sandbox/vfs/running_program.h"
 
 namespace caisson::sandbox::mm {
 
@@ -48,11 +51,13 @@ struct ProgramLayout {
   std::uint64_t args_begin = 0, args_end = 0, env_begin = 0, env_end = 0;
   std::string auxiliary_vector;  // bytes
   Ref<vfs::File> executable;
+  Ref<vfs::RunningProgram> running;  // of it, as long as somebody has the memory
 };
 
 struct MemoryUsage {  // bytes
   std::uint64_t total = 0, locked = 0, data = 0, stack = 0, executable = 0, resident = 0,
-                resident_file = 0, peak_total = 0;
+                resident_file = 0, resident_shared = 0, peak_resident = 0, page_tables = 0,
+                swapped = 0, peak_total = 0;
 };
 
 // Asks the mapping's file what the host has of it.
@@ -64,7 +69,9 @@ std::uint64_t backed_length(const Mapping& mapping, std::uint64_t length);
 // by anyone. What they answer is what the system call of that name does, errno by errno.
 class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndObserver {
  public:
-  static ErrnoOr<Ref<MemoryMap>> create(platform::Platform& platform);
+  // `figures` (null: resident sizes are not known) outlive it.
+  static ErrnoOr<Ref<MemoryMap>> create(platform::Platform& platform,
+                                        const HostFigures* figures = nullptr);
   // A copy for a new process, without what is not to be inherited.
   ErrnoOr<Ref<MemoryMap>> fork(platform::Thread& caller);
 
@@ -127,7 +134,9 @@ class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndO
   // The platform's vDSO as a mapping that the guest sees and cannot change.
   void show_vdso(std::uint64_t address, std::uint64_t length);
 
-  MemoryUsage usage() const;
+  MemoryUsage usage() const;  // what mappings are; resident sizes by asking the host
+  // membarrier(2): what the process asked to be ready for, MEMBARRIER_CMD_REGISTER_*.
+  std::atomic<std::uint32_t> barriers{0};
   std::string maps_text(const vfs::Path& root, const vfs::MountNamespace& mounts,
                         bool with_sizes) const;  // /proc/PID/maps, smaps
   // A copy of the one that holds the address; empty (begin == end): none.
@@ -161,7 +170,7 @@ class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndO
     std::uint64_t new_address = 0;
   };
 
-  explicit MemoryMap(Ref<platform::AddressSpace> space);
+  MemoryMap(Ref<platform::AddressSpace> space, const HostFigures* figures);
   ~MemoryMap() override;
   void file_shrank(const vfs::FileEnd& end, std::uint64_t bytes) override;
 
@@ -222,6 +231,7 @@ class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndO
 
   mutable Mutex mutex_;
   Ref<platform::AddressSpace> space_;
+  const HostFigures* const figures_;
   MappingTree tree_;
   AddressLayout areas_;
   std::uint64_t full_from_ = 0;  // no page is free from here to areas_.map_top

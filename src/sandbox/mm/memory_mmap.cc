@@ -98,6 +98,7 @@ ErrnoOr<Mapping> MemoryMap::draft(const MapCall& call, std::uint64_t length) {
     mapping.file = call.file;
     mapping.offset = call.offset;
     mapping.source = TRY(source_of(mapping, call.offset, length));
+    if (mapping.source.kept) mapping.file = std::move(mapping.source.kept);
     if (mapping.grows_down) return std::unexpected(Errno{EINVAL});
   } else {
     TRY(check_anonymous(call, mapping));

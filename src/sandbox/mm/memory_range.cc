@@ -39,7 +39,7 @@ ErrnoOr<> MemoryMap::sync(std::uint64_t address, std::uint64_t length, int flags
   return {};
 }
 
-// Memory of the sandbox is in memory as far as the guest can know: what it mapped, it has.
+// Of files all pages that there are: which of them the host's cache has is not told to the guest.
 ErrnoOr<std::string> MemoryMap::resident_pages(std::uint64_t address, std::uint64_t length) {
   if (!page_aligned(address)) return std::unexpected(Errno{EINVAL});
   std::uint64_t limit = space_->limit();
@@ -48,9 +48,19 @@ ErrnoOr<std::string> MemoryMap::resident_pages(std::uint64_t address, std::uint6
   Locked lock(mutex_);
   if (tree_.bytes_in(address, address + length) != length) return std::unexpected(Errno{ENOMEM});
   std::string pages(length / kPageSize, '\0');
-  for (const Stretch& stretch : backed_stretches(address, address + length))
-    std::fill_n(pages.begin() + static_cast<std::ptrdiff_t>((stretch.begin - address) / kPageSize),
-                (stretch.end - stretch.begin) / kPageSize, '\1');
+  for (const Stretch& stretch : backed_stretches(address, address + length)) {
+    auto at = pages.begin() + static_cast<std::ptrdiff_t>((stretch.begin - address) / kPageSize);
+    std::uint64_t count = (stretch.end - stretch.begin) / kPageSize;
+    const Mapping* mapping = tree_.find(stretch.begin);
+    bool asks = figures_ != nullptr && mapping != nullptr && mapping->anonymous();
+    std::string told;
+    if (asks) told = figures_->pages(space_->host_pid(), stretch.begin, stretch.end).value_or("");
+    if (told.size() == count)
+      std::ranges::transform(told, at,
+                             [](char page) -> char { return page & HostFigures::kPresent; });
+    else
+      std::fill_n(at, count, '\1');
+  }
   return pages;
 }
 

@@ -167,7 +167,7 @@ class Platform {
   // Address and size of code with the vDSO's functions (ELF image) that stands in every address
   // space, above limit(); 0: none.
   virtual std::uint64_t vdso_address() const = 0;
-  // Publishes what may be answered without a hand-over. Called by the thread's owner.
+  // Publishes what is answered without a hand-over (process 0: nothing). Called by the owner.
   virtual void publish(Thread& thread, const Identity& identity) = 0;
 };
 

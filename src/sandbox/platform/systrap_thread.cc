@@ -333,7 +333,8 @@ void SystrapThread::publish(const Identity& identity) {
   command.parent = identity.parent;
   command.uid = identity.uid, command.euid = identity.euid;
   command.gid = identity.gid, command.egid = identity.egid;
-  std::atomic_ref(command.identified).store(1, std::memory_order_release);
+  std::atomic_ref(command.identified)
+      .store(identity.process != 0 ? 1U : 0U, std::memory_order_release);
 }
 
 }  // namespace caisson::sandbox::platform

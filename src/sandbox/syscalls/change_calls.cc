@@ -1,5 +1,6 @@
 // chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2), fsync(2) and their like.
 #include <linux/falloc.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -10,6 +11,7 @@
 
 #include "sandbox/syscalls/file_families.h"
 #include "sandbox/syscalls/file_guest.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::syscalls {
 namespace {
@@ -172,6 +174,7 @@ Value sys_ftruncate(Task& task, const Arguments& arguments) {
   TRY(check_file_size(task, arguments.u64(1)));
   if (!of_kernel) {
     TRY(vfs::truncate_opened(*file->inode(), task.credentials(), arguments.u64(1)));
+    vfs::tell_of(*file, IN_MODIFY);
     return 0;
   }
   vfs::AttributeChange change;
@@ -197,6 +200,7 @@ Value sys_fallocate(Task& task, const Arguments& arguments) {
     TRY(vfs::drop_set_ids(*inode, task.credentials()));
   }
   TRY(file->allocate(mode, static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(length)));
+  vfs::tell_of(*file, IN_MODIFY);
   return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include <limits>
 
+#include "sandbox/kernel/file_owner.h"
 #include "sandbox/syscalls/file_families.h"
 #include "sandbox/syscalls/file_guest.h"
 #include "sandbox/vfs/file_locks.h"
@@ -79,10 +80,18 @@ Value lock_range(Task& task, vfs::File& file, int command, std::uint64_t address
   }
   if (!(range.exclusive ? file.writable() : file.readable())) return fail(EBADF);
   auto attempt = [&] { return locks.lock(range); };
-  if (command == F_SETLK || command == F_OFD_SETLK)
+  if (command == F_SETLK || command == F_OFD_SETLK) {
     TRY(attempt());
-  else
-    TRY(kernel::wait_until_done(task, locks.queue(), ~vfs::ReadyMask{0}, {}, attempt));
+    return 0;
+  }
+  kernel::LockWaits::Wait wait(task.kernel().lock_waits(), range.owner);
+  auto patient = [&]() -> ErrnoOr<> {
+    ErrnoOr<> done = attempt();
+    if (done || done.error().value != EAGAIN || of_file) return done;
+    if (auto held = locks.conflict(range)) TRY(wait.set(held->owner));
+    return done;
+  };
+  TRY(kernel::wait_until_done(task, locks.queue(), ~vfs::ReadyMask{0}, {}, patient));
   return 0;
 }
 
@@ -94,17 +103,93 @@ Value duplicate(Task& task, Ref<vfs::File> file, std::uint64_t least, bool close
   return TRY(task.files().add(std::move(file), close_on_exec, limit, static_cast<int>(least)));
 }
 
-Value set_flags(Task& task, vfs::File& file, std::uint32_t flags) {
-  constexpr std::uint32_t kSettable = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME;
-  bool wants_noatime = (flags & O_NOATIME) != 0 && (file.flags() & O_NOATIME) == 0;
-  if (wants_noatime && !vfs::owns(TRY(file.attributes()), task.credentials())) return fail(EPERM);
-  file.set_flags((file.flags() & ~kSettable) | (flags & kSettable));
+// --- signals of input and output
+
+using kernel::FileOwner;
+
+void change_async(Task& task, vfs::File& file, int fd, bool on) {
+  Ref<FileOwner> owner = FileOwner::of(task.kernel(), file);
+  if (on)
+    owner->watch(file, fd);
+  else
+    owner->leave();
+}
+
+struct OwnerArgument {  // struct f_owner_ex
+  FileOwner::Kind kind = FileOwner::Kind::kProcess;
+  std::int32_t id = 0;
+};
+
+ErrnoOr<> set_owner(Task& task, vfs::File& file, FileOwner::Who who) {
+  if (who.id < 0) return fail(ESRCH);
+  if (who.id != 0) {
+    const kernel::PidNamespace& ns = *task.group().pid_namespace;
+    Locked tree(task.kernel().task_lock());
+    bool is_there = who.kind == FileOwner::Kind::kGroup
+                        ? task.kernel().find_process_group(ns, who.id) != nullptr
+                        : task.kernel().find_task(ns, who.id) != nullptr;
+    if (!is_there) return fail(ESRCH);
+  }
+  FileOwner::of(task.kernel(), file)->set_who(task, who);
+  return {};
+}
+
+FileOwner::Who owner_of(const vfs::File& file) {
+  Ref<FileOwner> owner = FileOwner::known_of(file);
+  return owner ? owner->who() : FileOwner::Who{};
+}
+
+Value set_owner_by_number(Task& task, vfs::File& file, std::int32_t number) {
+  FileOwner::Who who{FileOwner::Kind::kProcess, number};
+  if (number == std::numeric_limits<std::int32_t>::min()) return fail(EINVAL);
+  if (number < 0) who = {FileOwner::Kind::kGroup, -number};
+  TRY(set_owner(task, file, who));
   return 0;
 }
 
-Value control_open(Task& task, vfs::File& file, int command, std::uint64_t argument) {
+Value control_owner(Task& task, vfs::File& file, int command, std::uint64_t argument) {
+  FileOwner::Who who = owner_of(file);
   switch (command) {
-    case F_SETFL: return set_flags(task, file, static_cast<std::uint32_t>(argument));
+    case F_SETOWN: return set_owner_by_number(task, file, static_cast<std::int32_t>(argument));
+    case F_GETOWN: return who.kind == FileOwner::Kind::kGroup ? -who.id : who.id;
+    case F_SETOWN_EX: {
+      auto given = TRY(load<OwnerArgument>(task, argument));
+      bool known = given.kind >= FileOwner::Kind::kThread && given.kind <= FileOwner::Kind::kGroup;
+      if (!known) return fail(EINVAL);
+      TRY(set_owner(task, file, {given.kind, given.id}));
+      return 0;
+    }
+    case F_GETOWN_EX: TRY(store(task, argument, OwnerArgument{who.kind, who.id})); return 0;
+    case F_SETSIG:
+      if (argument > kernel::kSignalCount) return fail(EINVAL);
+      FileOwner::of(task.kernel(), file)->set_signal(static_cast<int>(argument));
+      return 0;
+    default: {  // F_GETSIG
+      Ref<FileOwner> owner = FileOwner::known_of(file);
+      return owner ? owner->signal() : 0;
+    }
+  }
+}
+
+Value set_flags(Task& task, vfs::File& file, int fd, std::uint32_t flags) {
+  constexpr std::uint32_t kSettable = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME;
+  bool wants_noatime = (flags & O_NOATIME) != 0 && (file.flags() & O_NOATIME) == 0;
+  if (wants_noatime && !vfs::owns(TRY(file.attributes()), task.credentials())) return fail(EPERM);
+  bool changes_async = ((file.flags() ^ flags) & O_ASYNC) != 0;
+  file.set_flags((file.flags() & ~kSettable) | (flags & kSettable));
+  if (changes_async) change_async(task, file, fd, (flags & O_ASYNC) != 0);
+  return 0;
+}
+
+Value control_open(Task& task, vfs::File& file, int fd, int command, std::uint64_t argument) {
+  switch (command) {
+    case F_SETFL: return set_flags(task, file, fd, static_cast<std::uint32_t>(argument));
+    case F_SETOWN:
+    case F_GETOWN:
+    case F_SETOWN_EX:
+    case F_GETOWN_EX:
+    case F_SETSIG:
+    case F_GETSIG: return control_owner(task, file, command, argument);
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
@@ -131,7 +216,7 @@ Value sys_fcntl(Task& task, const Arguments& arguments) {
     default: break;
   }
   if ((file->flags() & O_PATH) != 0) return fail(EBADF);
-  return control_open(task, *file, command, argument);
+  return control_open(task, *file, fd, command, argument);
 }
 
 Value sys_flock(Task& task, const Arguments& arguments) {
@@ -181,7 +266,13 @@ Value sys_ioctl(Task& task, const Arguments& arguments) {
     case FIOCLEX:
     case FIONCLEX: TRY(task.files().set_close_on_exec(fd, request == FIOCLEX)); return 0;
     case FIONBIO: return set_mode_bit(task, *file, argument, O_NONBLOCK);
-    case FIOASYNC: return set_mode_bit(task, *file, argument, O_ASYNC);
+    case FIOASYNC: {
+      bool before = (file->flags() & O_ASYNC) != 0;
+      TRY(set_mode_bit(task, *file, argument, O_ASYNC));
+      bool after = (file->flags() & O_ASYNC) != 0;
+      if (before != after) change_async(task, *file, fd, after);
+      return 0;
+    }
     case FIONREAD:
       if (regular) return tell_left(task, *file, argument);
       break;

@@ -1,6 +1,7 @@
 // getdents(2), getcwd(2), chdir(2), chroot(2), umask(2).
 #include <limits.h>
 #include <linux/capability.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -9,6 +10,7 @@
 #include "sandbox/syscalls/file_families.h"
 #include "sandbox/syscalls/file_guest.h"
 #include "sandbox/vfs/permission.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::syscalls {
 namespace {
@@ -55,6 +57,7 @@ Value get_entries(Task& task, const Arguments& arguments, bool old) {
   if (file->inode() == nullptr || !file->inode()->is_directory()) return fail(ENOTDIR);
   EntryWriter writer(std::min<std::size_t>(arguments.u32(2), kMostEntries), old);
   TRY(file->read_directory(writer, task));
+  vfs::tell_of(*file, IN_ACCESS);
   if (writer.had_no_room()) return fail(EINVAL);
   std::span<const char> bytes = writer.bytes();
   if (!bytes.empty()) TRY(UserPtr<char>(arguments.u64(1)).store(task.memory(), bytes));

@@ -20,5 +20,9 @@ Value call_timerfd_settime(Task& task, const Arguments& arguments);
 Value call_timerfd_gettime(Task& task, const Arguments& arguments);
 Value call_signalfd(Task& task, const Arguments& arguments);
 Value call_signalfd4(Task& task, const Arguments& arguments);
+Value call_inotify_init(Task& task, const Arguments& arguments);
+Value call_inotify_init1(Task& task, const Arguments& arguments);
+Value call_inotify_add_watch(Task& task, const Arguments& arguments);
+Value call_inotify_rm_watch(Task& task, const Arguments& arguments);
 
 }  // namespace caisson::sandbox::syscalls

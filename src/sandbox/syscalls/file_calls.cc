@@ -32,6 +32,7 @@ constexpr Entry kEntries[] = {
     {__NR_copy_file_range, "copy_file_range", sys_copy_file_range},
     {__NR_splice, "splice", sys_splice},
     {__NR_tee, "tee", sys_tee},
+    {__NR_vmsplice, "vmsplice", sys_vmsplice},
 #ifdef __NR_open  // the older ones, which newer architectures lack
     {__NR_open, "open", sys_open},
     {__NR_creat, "creat", sys_creat},

@@ -39,6 +39,7 @@ Value sys_sendfile(Task& task, const Arguments& arguments);
 Value sys_copy_file_range(Task& task, const Arguments& arguments);
 Value sys_splice(Task& task, const Arguments& arguments);
 Value sys_tee(Task& task, const Arguments& arguments);
+Value sys_vmsplice(Task& task, const Arguments& arguments);
 
 // stat_calls.cc
 Value sys_stat(Task& task, const Arguments& arguments);

@@ -1,6 +1,7 @@
 #include "sandbox/syscalls/file_guest.h"
 
 #include <limits.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -8,6 +9,8 @@
 #include <csignal>
 #include <limits>
 #include <vector>
+
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::syscalls {
 namespace {
@@ -35,6 +38,33 @@ ErrnoOr<> limit_write(Task& task, vfs::File& file, vfs::IoBuffer& from,
   if (at >= most) return check_file_size(task, at + 1);
   from.truncate(most - at);
   return {};
+}
+
+Value write_quietly(Task& task, vfs::File& file, vfs::IoBuffer& from,
+                    std::optional<std::uint64_t> offset) {
+  TRY(limit_write(task, file, from, offset));
+  if (file.inode() != nullptr) TRY(vfs::drop_set_ids(*file.inode(), task.credentials()));
+  std::int64_t total = 0;
+  // Linux, against POSIX: such a file is appended to wherever pwrite(2) points.
+  bool appends = offset && (file.flags() & O_APPEND) != 0 && file.inode() != nullptr &&
+                 S_ISREG(file.inode()->type());
+  std::uint64_t end = 0;
+  auto attempt = [&] {
+    if (appends) return file.append(from, end, task);
+    return offset ? file.write_at(from, *offset + static_cast<std::uint64_t>(total), task)
+                  : file.write(from, task);
+  };
+  for (;;) {
+    ErrnoOr<std::size_t> done = attempt_file(task, file, true, attempt);
+    if (!done && done.error().value == EPIPE) send(task, SIGPIPE);
+    if (!done && total == 0) return std::unexpected(done.error());
+    if (!done) return total;
+    total += static_cast<std::int64_t>(*done);
+    // What blocks takes all of it, piece by piece.
+    bool goes_on =
+        *done != 0 && from.remaining() != 0 && !file.nonblocking() && file.wait_queue() != nullptr;
+    if (!goes_on) return total;
+  }
 }
 
 }  // namespace
@@ -109,34 +139,16 @@ ErrnoOr<> check_file_size(Task& task, std::uint64_t size) {
 Value read_file(Task& task, vfs::File& file, vfs::IoBuffer& to,
                 std::optional<std::uint64_t> offset) {
   auto attempt = [&] { return offset ? file.read_at(to, *offset, task) : file.read(to, task); };
-  return static_cast<std::int64_t>(TRY(attempt_file(task, file, false, attempt)));
+  std::size_t done = TRY(attempt_file(task, file, false, attempt));
+  if (done != 0) vfs::tell_of(file, IN_ACCESS);
+  return static_cast<std::int64_t>(done);
 }
 
 Value write_file(Task& task, vfs::File& file, vfs::IoBuffer& from,
                  std::optional<std::uint64_t> offset) {
-  TRY(limit_write(task, file, from, offset));
-  if (file.inode() != nullptr) TRY(vfs::drop_set_ids(*file.inode(), task.credentials()));
-  std::int64_t total = 0;
-  // Linux, against POSIX: such a file is appended to wherever pwrite(2) points.
-  bool appends = offset && (file.flags() & O_APPEND) != 0 && file.inode() != nullptr &&
-                 S_ISREG(file.inode()->type());
-  std::uint64_t end = 0;
-  auto attempt = [&] {
-    if (appends) return file.append(from, end, task);
-    return offset ? file.write_at(from, *offset + static_cast<std::uint64_t>(total), task)
-                  : file.write(from, task);
-  };
-  for (;;) {
-    ErrnoOr<std::size_t> done = attempt_file(task, file, true, attempt);
-    if (!done && done.error().value == EPIPE) send(task, SIGPIPE);
-    if (!done && total == 0) return std::unexpected(done.error());
-    if (!done) return total;
-    total += static_cast<std::int64_t>(*done);
-    // What blocks takes all of it, piece by piece.
-    bool goes_on =
-        *done != 0 && from.remaining() != 0 && !file.nonblocking() && file.wait_queue() != nullptr;
-    if (!goes_on) return total;
-  }
+  std::int64_t done = TRY(write_quietly(task, file, from, offset));
+  if (done != 0) vfs::tell_of(file, IN_MODIFY);
+  return done;
 }
 
 }  // namespace caisson::sandbox::syscalls

@@ -1,7 +1,6 @@
 // Limits, usage, priorities and scheduling.
 #include <linux/capability.h>
 #include <linux/ioprio.h>
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -12,6 +11,7 @@
 #include "sandbox/kernel/group_timers.h"
 #include "sandbox/kernel/kernel.h"
 #include "sandbox/syscalls/answer.h"
+#include "sandbox/syscalls/barrier_calls.h"
 #include "sandbox/syscalls/table.h"
 #include "sandbox/syscalls/usage.h"
 
@@ -113,7 +113,7 @@ Value getrusage(Task& task, const Arguments& arguments) {
     default: return fail(EINVAL);
   }
   if (arguments.i32(0) != RUSAGE_CHILDREN)
-    usage.max_resident = std::max(usage.max_resident, task.memory().usage().resident);
+    usage.max_resident = std::max(usage.max_resident, task.memory().usage().peak_resident);
   TRY(store(task, arguments.u64(1), guest_usage(usage)));
   return 0;
 }
@@ -397,10 +397,6 @@ Value getcpu(Task& task, const Arguments& arguments) {
 
 // The order that a guest asks for holds once each of its threads was stopped or entered the kernel;
 // here the host's kernel gives it for all threads of the sandbox's kernel, not for guests.
-Value membarrier(Task&, const Arguments& arguments) {
-  if (arguments.i32(0) == MEMBARRIER_CMD_QUERY && arguments.u32(1) == 0) return 0;
-  return fail(EINVAL);
-}
 
 constexpr Entry kEntries[] = {
     {__NR_prlimit64, "prlimit64", prlimit64, Level::kPartial,
@@ -433,7 +429,8 @@ constexpr Entry kEntries[] = {
     {__NR_sched_setaffinity, "sched_setaffinity", sched_setaffinity, Level::kPartial,
      "kept, without an effect"},
     {__NR_getcpu, "getcpu", getcpu},
-    {__NR_membarrier, "membarrier", membarrier, Level::kPartial, "offers no command"},
+    {__NR_membarrier, "membarrier", call_membarrier, Level::kPartial,
+     "without the commands for instructions and for rseq"},
 };
 
 }  // namespace

@@ -258,6 +258,12 @@ constexpr Entry kEntries[] = {
     {__NR_signalfd, "signalfd", call_signalfd},
 #endif
     {__NR_signalfd4, "signalfd4", call_signalfd4},
+#ifdef __NR_inotify_init
+    {__NR_inotify_init, "inotify_init", call_inotify_init},
+#endif
+    {__NR_inotify_init1, "inotify_init1", call_inotify_init1},
+    {__NR_inotify_add_watch, "inotify_add_watch", call_inotify_add_watch},
+    {__NR_inotify_rm_watch, "inotify_rm_watch", call_inotify_rm_watch},
 };
 
 }  // namespace

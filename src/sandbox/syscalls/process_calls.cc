@@ -113,6 +113,8 @@ Value execute(Task& task, int dirfd, std::uint64_t path_address, std::uint64_t a
   kernel::ExecRequest request;
   request.file = TRY(kernel::open_program(walk, path, how));
   request.path = path;
+  if (dirfd != AT_FDCWD && path.empty())
+    request.path_closes = TRY(task.files().is_close_on_exec(dirfd));
   // What a script's interpreter is given to open (bprm->fdpath).
   if (dirfd != AT_FDCWD && !path.starts_with('/'))
     request.path = path.empty() ? cat("/dev/fd/", dirfd) : cat("/dev/fd/", dirfd, "/", path);

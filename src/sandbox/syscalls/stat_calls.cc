@@ -150,9 +150,17 @@ Value access_at(Task& task, int dirfd, std::uint64_t address, int mode, int flag
 
 // --- statfs
 
-Value store_status(Task& task, std::uint64_t address, const vfs::Path& path, vfs::Inode* inode) {
+// Of files in a file system that nobody can mount.
+std::int64_t magic_of(std::uint32_t mode) {
+  constexpr std::int64_t kPipes = 0x50495045, kSockets = 0x534f434b;
+  if (S_ISFIFO(mode)) return kPipes;
+  return S_ISSOCK(mode) ? kSockets : ANON_INODE_FS_MAGIC;
+}
+
+Value store_status(Task& task, std::uint64_t address, const vfs::Path& path, vfs::Inode* inode,
+                   std::uint32_t mode = 0) {
   vfs::FilesystemStatus from;
-  from.type = ANON_INODE_FS_MAGIC;
+  from.type = magic_of(mode);
   struct statfs to{};
   if (inode != nullptr) {
     from = TRY(inode->filesystem().status());
@@ -246,7 +254,8 @@ Value sys_statfs(Task& task, const Arguments& arguments) {
 }
 Value sys_fstatfs(Task& task, const Arguments& arguments) {
   Ref<vfs::File> file = TRY(task.file(arguments.i32(0)));
-  return store_status(task, arguments.u64(1), file->path(), file->inode());
+  std::uint32_t mode = file->inode() == nullptr ? TRY(file->attributes()).mode : 0;
+  return store_status(task, arguments.u64(1), file->path(), file->inode(), mode);
 }
 
 Value sys_readlink(Task& task, const Arguments& arguments) {

@@ -12,9 +12,11 @@
 
 #include "sandbox/kernel/kernel.h"
 #include "sandbox/syscalls/answer.h"
+#include "sandbox/syscalls/filter_calls.h"
 #include "sandbox/syscalls/release.h"
 #include "sandbox/syscalls/table.h"
 #include "sandbox/syscalls/task_settings.h"
+#include "sandbox/syscalls/trace_calls.h"
 
 namespace caisson::sandbox::syscalls {
 namespace {
@@ -155,8 +157,8 @@ constexpr Entry kEntries[] = {
     {__NR_bpf, "bpf", not_permitted, Level::kError, "EPERM"},
     {__NR_kexec_file_load, "kexec_file_load", not_permitted, Level::kError, "EPERM"},
     {__NR_rseq, "rseq", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_seccomp, "seccomp", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_ptrace, "ptrace", not_built_in, Level::kError, "ENOSYS"},
+    {__NR_seccomp, "seccomp", call_seccomp, Level::kPartial, "without listeners"},
+    {__NR_ptrace, "ptrace", call_ptrace, Level::kPartial, "without debug registers"},
     {__NR_add_key, "add_key", not_built_in, Level::kError, "ENOSYS"},
     {__NR_request_key, "request_key", not_built_in, Level::kError, "ENOSYS"},
     {__NR_keyctl, "keyctl", not_built_in, Level::kError, "ENOSYS"},
@@ -188,18 +190,6 @@ constexpr Entry kEntries[] = {
     {__NR_mq_timedreceive, "mq_timedreceive", not_built_in, Level::kError, "ENOSYS"},
     {__NR_mq_notify, "mq_notify", not_built_in, Level::kError, "ENOSYS"},
     {__NR_mq_getsetattr, "mq_getsetattr", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_shmget, "shmget", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_shmat, "shmat", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_shmctl, "shmctl", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_shmdt, "shmdt", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_semget, "semget", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_semop, "semop", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_semctl, "semctl", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_semtimedop, "semtimedop", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_msgget, "msgget", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_msgsnd, "msgsnd", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_msgrcv, "msgrcv", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_msgctl, "msgctl", not_built_in, Level::kError, "ENOSYS"},
 #if defined(__x86_64__)
     {__NR_modify_ldt, "modify_ldt", not_built_in, Level::kError, "ENOSYS"},
     {__NR_uselib, "uselib", not_built_in, Level::kError, "ENOSYS"},

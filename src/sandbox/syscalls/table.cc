@@ -1,8 +1,10 @@
 #include "sandbox/syscalls/table.h"
 
 #include <array>
+#include <optional>
 
 #include "base/clock.h"
+#include "sandbox/syscalls/filter_calls.h"
 
 namespace caisson::sandbox::syscalls {
 namespace {
@@ -34,7 +36,7 @@ std::span<const std::span<const Entry>> families() {
   static const std::array kFamilies = {
       file_calls(),   path_calls(),   memory_calls(), process_calls(), credential_calls(),
       limit_calls(),  signal_calls(), time_calls(),   timer_calls(),   poll_calls(),
-      socket_calls(), futex_calls(),  system_calls()};
+      socket_calls(), futex_calls(),  ipc_calls(),    system_calls()};
   return kFamilies;
 }
 
@@ -50,9 +52,14 @@ namespace {
 std::int64_t answer(Task& task, std::uint64_t number) {
   const Entry* entry = find(number);
   if (entry == nullptr) {
+    if (std::optional<std::int64_t> kept_off = answer_of_filter(task)) return *kept_off;
     task.kernel().count_missing_call(number);
     return -ENOSYS;
   }
+  if (std::optional<std::int64_t> kept_off = answer_of_filter(task)) return *kept_off;
+  // A tracer may have changed the number.
+  if (task.is_traced) entry = find(task.registers().syscall_number());
+  if (entry == nullptr) return -ENOSYS;
   Value value = entry->handler(task, Arguments(task.registers()));
   return value ? *value : -value.error().value;
 }

@@ -60,6 +60,7 @@ std::span<const Entry> signal_calls();
 std::span<const Entry> time_calls();   // clocks, sleeps
 std::span<const Entry> timer_calls();  // itimers, POSIX timers
 std::span<const Entry> poll_calls();   // poll, select, epoll, eventfd, pipe, inotify
+std::span<const Entry> ipc_calls();    // System V shared memory, semaphores, messages
 std::span<const Entry> socket_calls();
 std::span<const Entry> futex_calls();
 std::span<const Entry> system_calls();  // uname, sysinfo, prctl, random

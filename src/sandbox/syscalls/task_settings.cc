@@ -9,6 +9,7 @@
 #include "sandbox/kernel/kernel.h"
 #include "sandbox/syscalls/answer.h"
 #include "sandbox/syscalls/credential_changes.h"
+#include "sandbox/syscalls/filter_calls.h"
 
 #if defined(__x86_64__)
 #include <asm/prctl.h>
@@ -236,7 +237,8 @@ std::optional<Value> credential_option(Task& task, const Arguments& arguments) {
     case PR_GET_KEEPCAPS: return Value(task.credentials().keep_capabilities ? 1 : 0);
     case PR_SET_NO_NEW_PRIVS: return set_no_new_privileges(task, arguments);
     case PR_GET_NO_NEW_PRIVS: return get_no_new_privileges(task, arguments);
-    case PR_GET_SECCOMP: return Value(0);
+    case PR_GET_SECCOMP: return Value(task.seccomp_mode.load());
+    case PR_SET_SECCOMP: return set_seccomp_mode(task, arguments);
     default: return std::nullopt;
   }
 }

@@ -1,6 +1,7 @@
 // sendfile(2), copy_file_range(2), splice(2), tee(2): bytes from file to file.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <vector>
@@ -8,6 +9,7 @@
 #include "sandbox/fs/pipe/pipe_file.h"
 #include "sandbox/syscalls/file_families.h"
 #include "sandbox/syscalls/file_guest.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::syscalls {
 namespace {
@@ -57,6 +59,7 @@ Value copy_bytes(Task& task, const Copy& copy, std::uint64_t length) {
     total += static_cast<std::uint64_t>(*put);
     if (static_cast<std::size_t>(*put) < *got || task.interrupted()) break;
   }
+  if (total != 0) vfs::tell_of(copy.from, IN_ACCESS);
   return static_cast<std::int64_t>(total);
 }
 
@@ -132,6 +135,8 @@ Value do_splice(Task& task, const Splice& call) {
     return into ? pipe.fill_from(other, offset, call.length, task)
                 : pipe.drain_to(other, offset, call.length, task);
   }));
+  if (moved != 0) vfs::tell_of(*call.from, IN_ACCESS);
+  if (moved != 0) vfs::tell_of(*call.to, IN_MODIFY);
   if (offset) TRY(store_offset(task, address, *offset + static_cast<std::uint64_t>(moved)));
   return moved;
 }
@@ -217,6 +222,25 @@ Value sys_tee(Task& task, const Arguments& arguments) {
   return move_patiently(task, *from, *to, waits, [&] {
     return fs::Pipe::duplicate(from_pipe->pipe(), to_pipe->pipe(), length);
   });
+}
+
+// Memory is copied in and out: a page that is given away can still be written by its giver on
+// Linux, which nobody relies on.
+Value sys_vmsplice(Task& task, const Arguments& arguments) {
+  if ((arguments.u32(3) & ~kSpliceFlags) != 0) return fail(EINVAL);
+  Ref<vfs::File> file = TRY(usable_file(task, arguments.i32(0)));
+  if (vfs::file_as<fs::PipeFile>(*file) == nullptr) return fail(EBADF);
+  vfs::IoBuffer buffer = TRY(load_iovec(task, arguments.u64(1), arguments.u64(2)));
+  if (buffer.remaining() == 0) return 0;
+  bool waits = (arguments.u32(3) & SPLICE_F_NONBLOCK) == 0;
+  bool gives = file->writable();
+  auto attempt = [&] { return gives ? file->write(buffer, task) : file->read(buffer, task); };
+  ErrnoOr<std::size_t> done = waits ? attempt_file(task, *file, gives, attempt) : attempt();
+  if (!done && done.error().value == EPIPE) {
+    kernel::SignalInfo info = kernel::SignalInfo::kernel(SIGPIPE);
+    (void)task.kernel().signal_task(task, info);  // what cannot be queued is pending already
+  }
+  return static_cast<std::int64_t>(TRY(done));
 }
 
 }  // namespace caisson::sandbox::syscalls

@@ -1,5 +1,6 @@
 // chmod(2), chown(2), utimensat(2), truncate(2): Linux' setattr_prepare() and notify_change().
 #include <linux/capability.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -7,6 +8,7 @@
 #include "sandbox/vfs/permission.h"
 #include "sandbox/vfs/walk.h"
 #include "sandbox/vfs/walker.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::vfs {
 namespace {
@@ -46,9 +48,18 @@ ErrnoOr<> may_set_times(Inode& inode, const Attributes& now, const Credentials& 
   return may_access(inode, credentials, W_OK);
 }
 
-}  // namespace
+// fsnotify_change() of Linux.
+std::uint32_t event_of(const AttributeChange& change) {
+  std::uint32_t mask = 0;
+  if (change.uid || change.gid || change.mode) mask |= IN_ATTRIB;
+  if (change.accessed && change.modified) return mask | IN_ATTRIB;
+  if (change.accessed) mask |= IN_ACCESS;
+  if (change.modified) mask |= IN_MODIFY;
+  return mask;
+}
 
-ErrnoOr<> change(const Path& path, const Credentials& credentials, AttributeChange change) {
+ErrnoOr<AttributeChange> change_quietly(const Path& path, const Credentials& credentials,
+                                        AttributeChange change) {
   TRY(may_write(path));
   Inode& inode = *path.inode();
   Locked lock(inode.data_inode().write_lock());
@@ -66,7 +77,15 @@ ErrnoOr<> change(const Path& path, const Credentials& credentials, AttributeChan
     std::uint32_t mode = without_set_ids(now.mode, now, credentials);
     if (mode != now.mode) change.mode = mode & 07777U;
   }
-  return inode.change(change);
+  TRY(inode.change(change));
+  return change;
+}
+
+}  // namespace
+
+ErrnoOr<> change(const Path& path, const Credentials& credentials, AttributeChange change) {
+  tell_of(path, event_of(TRY(change_quietly(path, credentials, change))));
+  return {};
 }
 
 ErrnoOr<> truncate_opened(Inode& inode, const Credentials& credentials, std::uint64_t size) {
@@ -88,7 +107,13 @@ ErrnoOr<> truncate(const Path& path, const Credentials& credentials, std::uint64
   if (!S_ISREG(inode.type())) return failed(EINVAL);
   TRY(may_write(path));
   TRY(may_access(inode, credentials, W_OK));
-  return truncate_opened(inode, credentials, size);
+  // As an open file would have it: no program runs of it.
+  TRY(inode.data_inode().begin_writing());
+  auto truncated = truncate_opened(inode, credentials, size);
+  inode.data_inode().end_writing();
+  TRY(truncated);
+  tell_of(path, IN_MODIFY);
+  return {};
 }
 
 ErrnoOr<> drop_set_ids(Inode& inode, const Credentials& credentials) {

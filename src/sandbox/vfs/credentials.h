@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/ref.h"
+#include "sandbox/vfs/user_namespace.h"
 
 namespace caisson::sandbox::vfs {
 
@@ -27,13 +28,23 @@ class Credentials : public RefCounted {
   bool keep_capabilities = false;  // PR_SET_KEEPCAPS
   bool no_new_privileges = false;
 
-  bool has(int capability) const { return (effective >> capability & 1) != 0; }
+  Ref<UserNamespace> user_namespace;  // where the capabilities count; null: the sandbox's own
+
+  // In the sandbox's own user namespace: over everything.
+  bool has(int capability) const { return !user_namespace && bit(capability); }
+  // Over what belongs to a user namespace (null: the sandbox's own).
+  bool has_in(const UserNamespace* target, int capability) const;
+  // Over what has these owners: both have numbers in the namespace where the capabilities count.
+  bool has_over(Uid owner, Gid group, int capability) const;
   bool in_group(Gid group) const {
     return group == fsgid || std::find(groups.begin(), groups.end(), group) != groups.end();
   }
   Ref<Credentials> copy() const;
   // uid 0 with every capability.
   static Ref<Credentials> root();
+
+ private:
+  bool bit(int capability) const { return (effective >> capability & 1) != 0; }
 };
 
 }  // namespace caisson::sandbox::vfs

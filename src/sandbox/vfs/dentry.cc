@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "sandbox/vfs/dentry_cache.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::vfs {
 
@@ -63,7 +64,10 @@ Dentry::Dentry(Ref<Dentry> parent, std::string_view name, Ref<Inode> inode)
       name_(name),
       inode_(std::move(inode)) {}
 
-Dentry::~Dentry() = default;
+Dentry::~Dentry() {
+  if (!is_removed() || !inode_ || inode_->filesystem().watches().empty()) return;
+  inode_->filesystem().watches().name_ended(*inode_);
+}
 
 Ref<Dentry> Dentry::make_root(Ref<Inode> inode, std::string name) {
   auto root = Ref<Dentry>::adopt(new Dentry(nullptr, name, std::move(inode)));

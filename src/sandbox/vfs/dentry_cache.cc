@@ -116,12 +116,13 @@ void DentryCache::mounted() {
   ++mounts_;
 }
 
-void DentryCache::unmounted() {
+bool DentryCache::unmounted() {
   {
     Locked lock(unused_mutex_);
-    if (--mounts_ != 0) return;
+    if (--mounts_ != 0) return false;
   }
   drop_unused();
+  return true;
 }
 
 void DentryCache::set_limit(std::size_t limit) {

@@ -53,7 +53,7 @@ class DentryCache {
 
   // --- unused dentries are kept while the file system is mounted.
   void mounted();
-  void unmounted();
+  bool unmounted();  // true: that was the last mount
   // Forgets the unused ones, as far as nothing below them is used.
   void drop_unused();
   std::size_t unused() const;

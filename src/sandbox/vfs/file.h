@@ -32,11 +32,16 @@ class DirectorySink {
 
 // What mmap(2) of a file shows, as the host can map it. The file's bytes stand one after the other
 // in `fd`.
+class File;
+
 struct MapSource {
   int fd = -1;               // stays open as long as the File; -1: memory of its own (/dev/zero)
   std::uint64_t offset = 0;  // where the asked offset stands in `fd`
   // Where the file ends, if the host does not know it: pages behind it raise SIGBUS.
   Ref<FileEnd> end = nullptr;
+  // What the mapping keeps in place of the file, so that the mapping's end is known; null: the
+  // file.
+  Ref<File> kept = nullptr;
 };
 
 // One who is to know that a file ends, without keeping it open (epoll).
@@ -110,6 +115,15 @@ class File : public RefCounted {
   // as that stands.
   virtual ErrnoOr<MapSource> map_source(std::uint64_t offset, std::uint64_t length, int protection,
                                         bool shared);
+  // What all shared mappings of it have in common, for futexes: its inode, or itself.
+  virtual const void* shared_object();
+  // What the copy of a mapping that fork(2) makes keeps: by default the same.
+  virtual Ref<File> inherited_by_mapping();
+
+  // Who is told by signals of what comes (kernel/file_owner.h); null: nobody asked.
+  Ref<RefCounted> owner() const;
+  void set_owner(Ref<RefCounted> owner);
+
   // --- watchers: the list is changed by who holds a reference and this lock. Nothing that a file's
   // own operations take is locked before it.
   Mutex& watcher_lock() { return watcher_mutex_; }
@@ -119,6 +133,9 @@ class File : public RefCounted {
   // Another open file of what this one is, for those that have no place in a tree (pipes, what the
   // host gave): opening /proc/PID/fd/N. ENXIO by default.
   virtual ErrnoOr<Ref<File>> reopen(std::uint32_t flags, Caller& caller);
+
+  // A regular file that was opened for writing keeps programs from being run of it. ETXTBSY.
+  ErrnoOr<> count_as_writer();
 
   // A descriptor that refers to it was closed by `owner` (others may be left).
   virtual void descriptor_closed(Caller* owner);
@@ -142,8 +159,10 @@ class File : public RefCounted {
   Path path_;
   Ref<Inode> inode_;
   std::atomic<std::uint32_t> flags_;
-  Mutex watcher_mutex_;
+  mutable Mutex watcher_mutex_;
+  Ref<RefCounted> owner_;  // under watcher_mutex_
   FileWatcher* watchers_ = nullptr;
+  bool counts_as_writer_ = false;
 };
 
 // The file as a T, or null when it is none. T has `static constexpr char kKind` and returns its

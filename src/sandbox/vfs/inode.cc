@@ -11,6 +11,7 @@
 #include "sandbox/vfs/file.h"
 #include "sandbox/vfs/file_locks.h"
 #include "sandbox/vfs/mount.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::vfs {
 namespace {
@@ -35,7 +36,10 @@ Timestamp Timestamp::now() {
 }
 
 Filesystem::Filesystem(std::string type)
-    : type_(std::move(type)), device_(next_device()), names_(std::make_unique<DentryCache>()) {}
+    : type_(std::move(type)),
+      device_(next_device()),
+      names_(std::make_unique<DentryCache>()),
+      watches_(std::make_unique<Watches>()) {}
 Filesystem::~Filesystem() = default;
 
 ErrnoOr<> Filesystem::remount(std::string_view, bool) { return {}; }
@@ -57,6 +61,30 @@ FileLocks& Inode::locks() {
     return *expected;
   return *made.release();
 }
+
+namespace {
+
+// One more of a kind, unless there are some of the other, which count the other way.
+bool count_one(std::atomic<int>& count, int step) {
+  int now = count.load(std::memory_order_relaxed);
+  do {
+    if (now * step < 0) return false;
+  } while (!count.compare_exchange_weak(now, now + step, std::memory_order_acq_rel));
+  return true;
+}
+
+}  // namespace
+
+ErrnoOr<> Inode::begin_writing() {
+  if (!count_one(writers_, 1)) return std::unexpected(Errno{ETXTBSY});
+  return {};
+}
+void Inode::end_writing() { writers_.fetch_sub(1, std::memory_order_acq_rel); }
+ErrnoOr<> Inode::begin_running() {
+  if (!count_one(writers_, -1)) return std::unexpected(Errno{ETXTBSY});
+  return {};
+}
+void Inode::end_running() { writers_.fetch_add(1, std::memory_order_acq_rel); }
 
 ErrnoOr<Ownership> Inode::ownership() {
   Attributes all = TRY(attributes());

@@ -27,6 +27,7 @@ class FileLocks;
 class IoBuffer;
 class Filesystem;
 class Inode;
+class Watches;
 struct Path;
 
 struct Timestamp {
@@ -100,6 +101,7 @@ class Filesystem : public RefCounted {
   // mount(2) with MS_REMOUNT. `options`: "size=1m". By default nothing can be changed but by mount.
   virtual ErrnoOr<> remount(std::string_view options, bool readonly);
   DentryCache& names() const { return *names_; }
+  Watches& watches() const { return *watches_; }
 
  protected:
   ~Filesystem() override;
@@ -108,6 +110,7 @@ class Filesystem : public RefCounted {
   std::string type_;
   std::uint64_t device_;
   std::unique_ptr<DentryCache> names_;
+  std::unique_ptr<Watches> watches_;
 };
 
 // Who makes something: its owner, and its permissions after the umask.
@@ -193,6 +196,13 @@ class Inode : public RefCounted {
   virtual Inode& data_inode() { return *this; }
   // Held by writes that depend on the size (O_APPEND) and by what changes set-id bits.
   Mutex& write_lock() { return write_mutex_; }
+  // A file without a name may be given one (O_TMPFILE without O_EXCL).
+  std::atomic<bool> may_be_named{false};
+  // Files are open for writing, or programs run, of data_inode(): not both. ETXTBSY.
+  ErrnoOr<> begin_writing();
+  void end_writing();
+  ErrnoOr<> begin_running();
+  void end_running();
   // Made when first asked for; `known`: null when nobody has.
   FileLocks& locks();
   FileLocks* known_locks() const { return locks_.load(std::memory_order_acquire); }
@@ -205,6 +215,7 @@ class Inode : public RefCounted {
   std::uint32_t type_;
   Mutex write_mutex_;
   std::atomic<FileLocks*> locks_{nullptr};
+  std::atomic<int> writers_{0};  // below zero: so many programs run
 };
 
 }  // namespace caisson::sandbox::vfs

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "sandbox/vfs/dentry_cache.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::vfs {
 namespace {
@@ -49,7 +50,7 @@ Mount::Mount(Ref<Filesystem> filesystem, Ref<Dentry> root, std::uint64_t flags, 
 Mount::~Mount() {
   children_.clear();
   // Names are kept while mounted: the references to those that are unused go with the last mount.
-  filesystem_->names().unmounted();
+  if (filesystem_->names().unmounted()) filesystem_->watches().unmounted();
 }
 
 Path Mount::mount_point() const {

@@ -15,6 +15,7 @@
 #include "base/ref.h"
 #include "base/result.h"
 #include "sandbox/vfs/dentry.h"
+#include "sandbox/vfs/user_namespace.h"
 
 namespace caisson::sandbox::vfs {
 
@@ -95,6 +96,8 @@ class MountNamespace : public RefCounted {
   // All mounts, parents before children.
   std::vector<Ref<Mount>> mounts() const;
   std::uint64_t id() const { return id_; }  // inode number of /proc/PID/ns/mnt
+  // Whose capabilities count for its mounts; null: the sandbox's own. Before others see it.
+  Ref<UserNamespace> owner;
 
  private:
   using Key = std::pair<const Mount*, const Dentry*>;

@@ -1,6 +1,7 @@
 // Making and removing names: Linux' order of checks (fs/namei.c: filename_create(), may_create(),
 // may_delete(), do_unlinkat() ...).
 #include <linux/capability.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,6 +9,7 @@
 #include "sandbox/vfs/dentry_cache.h"
 #include "sandbox/vfs/permission.h"
 #include "sandbox/vfs/walker.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::vfs {
 namespace {
@@ -29,8 +31,20 @@ ErrnoOr<> make_name(const WalkContext& context, std::string_view path, bool dire
   if (parent.dentry->is_removed()) return failed(ENOENT);
   TRY(may_access(*parent.inode(), *context.credentials, W_OK | X_OK));
   Ref<Inode> made = TRY(make(parent, walker.last()));
-  (void)DentryCache::add(parent.dentry, walker.last(), std::move(made));
+  Ref<Dentry> known = DentryCache::add(parent.dentry, walker.last(), std::move(made));
+  tell_of_name(*parent.inode(), walker.last(), *known->inode(), IN_CREATE);
   return {};
+}
+
+// A name that was removed, under the directory's lock: events come in the order in which Linux has
+// them.
+void finish_removal(const Path& parent, std::string_view name, Ref<Dentry>& victim) {
+  DentryCache::remove(*victim);
+  if (parent.inode()->filesystem().watches().empty()) return;
+  Ref<Inode> inode = Ref<Inode>::share(victim->inode());
+  tell_of_lost_name(*inode);
+  victim = nullptr;
+  tell_of_name(*parent.inode(), name, *inode, IN_DELETE);
 }
 
 ErrnoOr<Creation> creation(const WalkContext& context, const Path& parent, std::uint32_t mode) {
@@ -113,8 +127,12 @@ ErrnoOr<> link(const WalkContext& context, const Path& target, std::string_view 
   TRY(may_access(*parent.inode(), *context.credentials, W_OK | X_OK));
   if (&target.inode()->filesystem() != &parent.inode()->filesystem()) return failed(EXDEV);
   if (target.inode()->is_directory()) return failed(EPERM);
+  bool is_gone = TRY(target.inode()->attributes()).links == 0;
+  if (is_gone && !target.inode()->may_be_named) return failed(ENOENT);
   TRY(parent.inode()->link(walker.last(), *target.inode()));
   (void)DentryCache::add(parent.dentry, walker.last(), Ref<Inode>::share(target.inode()));
+  tell_of_self(*target.inode(), IN_ATTRIB);
+  tell_of_name(*parent.inode(), walker.last(), *target.inode(), IN_CREATE);
   return {};
 }
 
@@ -134,7 +152,7 @@ ErrnoOr<> unlink(const WalkContext& context, std::string_view path) {
   if (inode->is_directory()) return failed(EISDIR);
   if (victim->is_mount_point()) return failed(EBUSY);
   TRY(parent.inode()->unlink(walker.last(), *inode));
-  DentryCache::remove(*victim);
+  finish_removal(parent, walker.last(), victim);
   return {};
 }
 
@@ -153,11 +171,14 @@ ErrnoOr<> remove_directory(const WalkContext& context, std::string_view path) {
   if (inode == nullptr) return failed(ENOENT);
   TRY(may_remove(*parent.inode(), *inode, *context.credentials));
   if (!inode->is_directory()) return failed(ENOTDIR);
-  // Nothing is made in it meanwhile, nor after.
-  Locked inner(victim->lock());
-  if (victim->is_mount_point()) return failed(EBUSY);
-  TRY(parent.inode()->remove_directory(walker.last(), *inode));
-  DentryCache::remove(*victim);
+  {
+    // Nothing is made in it meanwhile, nor after.
+    Locked inner(victim->lock());
+    if (victim->is_mount_point()) return failed(EBUSY);
+    TRY(parent.inode()->remove_directory(walker.last(), *inode));
+    DentryCache::remove(*victim);
+  }
+  finish_removal(parent, walker.last(), victim);
   return {};
 }
 

@@ -1,6 +1,7 @@
 // open(2): Linux' order of checks (fs/namei.c: do_open(), lookup_open(), may_open()).
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,6 +9,7 @@
 #include "sandbox/vfs/dentry_cache.h"
 #include "sandbox/vfs/permission.h"
 #include "sandbox/vfs/walker.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::vfs {
 namespace {
@@ -52,7 +54,10 @@ ErrnoOr<Ref<File>> open_checked(const Path& path, std::uint32_t flags, Caller& c
   // A terminal has to know of O_NOCTTY.
   std::uint32_t for_opening_only = O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC;
   if (inode.type() != S_IFCHR) for_opening_only |= O_NOCTTY;
-  return inode.open(path, OpenFlags{flags & ~for_opening_only}, caller);
+  Ref<File> file = TRY(inode.open(path, OpenFlags{flags & ~for_opening_only}, caller));
+  if (S_ISREG(inode.type()) && file->writable()) TRY(file->count_as_writer());
+  tell_of(*file, IN_OPEN);
+  return file;
 }
 
 ErrnoOr<Ref<File>> open_existing(const Path& path, std::uint32_t flags, Caller& caller,
@@ -61,7 +66,10 @@ ErrnoOr<Ref<File>> open_existing(const Path& path, std::uint32_t flags, Caller& 
   if (truncates) TRY(may_write(path));
   TRY(may_open(path, flags, credentials));
   Ref<File> file = TRY(open_checked(path, flags, caller));
-  if (truncates) TRY(truncate_opened(*path.inode(), credentials, 0));
+  if (truncates) {
+    TRY(truncate_opened(*path.inode(), credentials, 0));
+    tell_of(*file, IN_MODIFY);
+  }
   return file;
 }
 
@@ -87,7 +95,9 @@ ErrnoOr<Opened> look_up_or_create(const Walker& walker, const WalkContext& conte
   Creation creation = creation_in(TRY(directory.inode()->ownership()), *context.credentials,
                                   S_IFREG | (request.mode & 07777));
   Ref<Inode> made = TRY(directory.inode()->create(walker.last(), creation));
-  return Opened{DentryCache::add(directory.dentry, walker.last(), std::move(made)), true};
+  Ref<Dentry> known = DentryCache::add(directory.dentry, walker.last(), std::move(made));
+  tell_of_name(*directory.inode(), walker.last(), *known->inode(), IN_CREATE);
+  return Opened{std::move(known), true};
 }
 
 ErrnoOr<Ref<File>> open_or_create(const WalkContext& context, std::string_view path,
@@ -132,6 +142,7 @@ ErrnoOr<Ref<File>> open_unnamed(const WalkContext& context, std::string_view pat
   Creation creation = creation_in(TRY(directory.inode()->ownership()), *context.credentials,
                                   S_IFREG | (request.mode & 07777));
   Ref<Inode> made = TRY(directory.inode()->create_unnamed(creation));
+  made->may_be_named = !has(request.flags, O_EXCL);
   std::string name = "#" + std::to_string(TRY(made->attributes()).inode);
   Path place{directory.mount,
              DentryCache::make_unnamed(directory.dentry, std::move(name), std::move(made))};

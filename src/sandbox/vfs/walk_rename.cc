@@ -1,5 +1,6 @@
 // rename(2), renameat2(2): Linux' order of checks (fs/namei.c: do_renameat2(), vfs_rename()).
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include "sandbox/vfs/dentry_cache.h"
 #include "sandbox/vfs/permission.h"
 #include "sandbox/vfs/walker.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::vfs {
 namespace {
@@ -50,6 +52,10 @@ struct Rename {
   ErrnoOr<> check_ancestors() const;
   ErrnoOr<> check_permissions() const;
   ErrnoOr<> apply();
+  void tell();
+
+ private:
+  void tell_of_move(const Walker& before, const Walker& after, Inode& inode) const;
 };
 
 ErrnoOr<> Rename::find() {
@@ -117,6 +123,28 @@ ErrnoOr<> Rename::apply() {
   return {};
 }
 
+void Rename::tell_of_move(const Walker& before, const Walker& after, Inode& inode) const {
+  std::uint32_t cookie = next_watch_cookie();
+  tell_of_name(*before.directory().inode(), before.last(), inode, IN_MOVED_FROM, cookie);
+  tell_of_name(*after.directory().inode(), after.last(), inode, IN_MOVED_TO, cookie);
+}
+
+// Those who watch, in the order of fsnotify_move().
+void Rename::tell() {
+  if (from.directory().inode()->filesystem().watches().empty()) return;
+  Inode& inode = *moved->inode();
+  tell_of_move(from, to, inode);
+  if (replaced->inode() != nullptr && !exchanges()) {
+    if (replaced->inode()->is_directory()) tell_of_self(*replaced->inode(), IN_ATTRIB);
+    tell_of_lost_name(*replaced->inode());
+  }
+  tell_of_self(inode, IN_MOVE_SELF);
+  if (exchanges()) {
+    tell_of_move(to, from, *replaced->inode());
+    tell_of_self(*replaced->inode(), IN_MOVE_SELF);
+  }
+}
+
 }  // namespace
 
 ErrnoOr<> rename(const WalkContext& from, std::string_view old_path, const WalkContext& to,
@@ -137,7 +165,9 @@ ErrnoOr<> rename(const WalkContext& from, std::string_view old_path, const WalkC
   TRY(call.check_ancestors());
   if (call.moved->inode() == call.replaced->inode()) return {};
   TRY(call.check_permissions());
-  return call.apply();
+  TRY(call.apply());
+  call.tell();
+  return {};
 }
 
 }  // namespace caisson::sandbox::vfs

@@ -1,13 +1,16 @@
 #include "sandbox/vfs/xattr.h"
 
 #include <linux/capability.h>
+#include <sys/inotify.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "sandbox/vfs/permission.h"
 #include "sandbox/vfs/walker.h"
+#include "sandbox/vfs/watches.h"
 
 namespace caisson::sandbox::vfs {
 namespace {
@@ -42,6 +45,17 @@ ErrnoOr<> check_name(std::string_view name) {
   return {};
 }
 
+// cap_convert_nscap() of Linux: what execve(2) could not read is not stored.
+ErrnoOr<> check_capabilities(std::string_view value) {
+  std::uint32_t magic = 0;
+  if (value.size() >= sizeof magic) std::memcpy(&magic, value.data(), sizeof magic);
+  std::uint32_t revision = magic & VFS_CAP_REVISION_MASK;
+  bool fits = (revision == VFS_CAP_REVISION_2 && value.size() == XATTR_CAPS_SZ_2) ||
+              (revision == VFS_CAP_REVISION_3 && value.size() == XATTR_CAPS_SZ_3);
+  if (!fits) return failed(EINVAL);
+  return {};
+}
+
 // Of what the kernel hands to file systems at all.
 ErrnoOr<> check_namespace(std::string_view name) {
   for (std::string_view prefix : {"user.", "trusted.", "security."})
@@ -70,7 +84,10 @@ ErrnoOr<> set_attribute(const Path& path, const Credentials& credentials, std::s
   TRY(may_write(path));
   TRY(may_use(*path.inode(), credentials, name, W_OK));
   TRY(check_namespace(name));
-  return path.inode()->set_attribute(name, value, flags);
+  if (name == "security.capability") TRY(check_capabilities(value));
+  TRY(path.inode()->set_attribute(name, value, flags));
+  tell_of(path, IN_ATTRIB);
+  return {};
 }
 
 ErrnoOr<> remove_attribute(const Path& path, const Credentials& credentials,
@@ -79,7 +96,9 @@ ErrnoOr<> remove_attribute(const Path& path, const Credentials& credentials,
   TRY(may_write(path));
   TRY(may_use(*path.inode(), credentials, name, W_OK));
   TRY(check_namespace(name));
-  return path.inode()->remove_attribute(name);
+  TRY(path.inode()->remove_attribute(name));
+  tell_of(path, IN_ATTRIB);
+  return {};
 }
 
 ErrnoOr<std::vector<std::string>> list_attributes(const Path& path,

@@ -111,6 +111,7 @@ Ref<ProcFilesystem> ProcFilesystem::create(kernel::Kernel& kernel, Ref<kernel::P
   root->add_link("net", "self/net");
   add_machine_files(*proc, *root);
   add_sysctl(*proc, *root);
+  add_ipc_files(*root);
   proc->set_root(std::move(root));
   return proc;
 }

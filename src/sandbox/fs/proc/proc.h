@@ -46,6 +46,7 @@ inline kernel::Task& task_of(vfs::Caller& caller) { return static_cast<kernel::T
 // --- parts of the root directory
 void add_machine_files(ProcFilesystem& proc, StaticDirectory& root);  // stat, meminfo ...
 void add_sysctl(ProcFilesystem& proc, StaticDirectory& root);         // sys/
+void add_ipc_files(StaticDirectory& root);                            // sysvipc/
 // Of /proc/PID/net.
 void add_network_files(ProcFilesystem& proc, const Ref<kernel::Task>& task,
                        StaticDirectory& directory);

@@ -5,6 +5,8 @@
 
 #include "base/text.h"
 #include "sandbox/fs/proc/task_directory.h"
+#include "sandbox/kernel/syscall_filter.h"
+#include "sandbox/kernel/tracing.h"
 
 namespace caisson::sandbox::fs {
 namespace {
@@ -20,6 +22,7 @@ struct Relations {
   std::uint64_t terminal = 0;
   std::size_t threads = 0;
   ResourceUsage usage, children_usage;
+  int tracer = 0;
   char state = 'R';
   int nice = 0, policy = 0, priority = 0;
   std::vector<std::uint64_t> affinity;
@@ -45,6 +48,8 @@ Relations relations_of(const TaskView& view) {
   relations.process = group.id_in(pids);
   relations.parent = group.parent != nullptr ? group.parent->id_in(pids) : 0;
   relations.threads = group.tasks.size();
+  if (view.task.tracing && view.task.tracing->tracer() != nullptr)
+    relations.tracer = view.task.tracing->tracer()->id_in(pids);
   read_session(group.process_group.get(), pids, relations);
   if (view.whole_group) {
     relations.usage = group.usage;
@@ -143,8 +148,9 @@ ErrnoOr<std::string> stat(const TaskView& view) {
 
 ErrnoOr<std::string> statm(const TaskView& view) {
   mm::MemoryUsage usage = memory_of(view).usage;
-  return cat(usage.total / kPage, ' ', usage.resident / kPage, ' ', usage.resident_file / kPage,
-             ' ', usage.executable / kPage, " 0 ", (usage.data + usage.stack) / kPage, " 0\n");
+  return cat(usage.total / kPage, ' ', usage.resident / kPage, ' ',
+             (usage.resident_file + usage.resident_shared) / kPage, ' ', usage.executable / kPage,
+             " 0 ", (usage.data + usage.stack) / kPage, " 0\n");
 }
 
 // --- status
@@ -179,7 +185,8 @@ void append_identity(std::string& text, const TaskView& view, const Relations& r
     append(text, "Umask:\t", std::string(4 - octal(fs->umask()).size(), '0'), octal(fs->umask()),
            '\n');
   append(text, "State:\t", state_name(relations.state), "\nTgid:\t", relations.process,
-         "\nNgid:\t0\nPid:\t", relations.id, "\nPPid:\t", relations.parent, "\nTracerPid:\t0\n");
+         "\nNgid:\t0\nPid:\t", relations.id, "\nPPid:\t", relations.parent, "\nTracerPid:\t",
+         relations.tracer, "\n");
 }
 
 void append_owner(std::string& text, const TaskView& view) {
@@ -218,17 +225,17 @@ void append_memory(std::string& text, const TaskView& view) {
   line("VmSize", usage.total);
   line("VmLck", usage.locked);
   line("VmPin", 0);
-  line("VmHWM", usage.resident);
+  line("VmHWM", usage.peak_resident);
   line("VmRSS", usage.resident);
-  line("RssAnon", usage.resident - std::min(usage.resident, usage.resident_file));
+  line("RssAnon", usage.resident - usage.resident_file - usage.resident_shared);
   line("RssFile", usage.resident_file);
-  line("RssShmem", 0);
+  line("RssShmem", usage.resident_shared);
   line("VmData", usage.data);
   line("VmStk", usage.stack);
   line("VmExe", usage.executable);
   line("VmLib", 0);
-  line("VmPTE", 0);
-  line("VmSwap", 0);
+  line("VmPTE", usage.page_tables);
+  line("VmSwap", usage.swapped);
   append(text, "CoreDumping:\t0\nTHP_enabled:\t1\n");
 }
 
@@ -242,12 +249,13 @@ void append_signals(std::string& text, const TaskView& view) {
 
 void append_capabilities(std::string& text, const TaskView& view) {
   Ref<vfs::Credentials> owner = view.task.credentials_ref();
+  Ref<kernel::SyscallFilter> filter = view.task.filter_ref();
   if (!owner) return;
   append(text, "CapInh:\t", hexadecimal(owner->inheritable), "\nCapPrm:\t",
          hexadecimal(owner->permitted), "\nCapEff:\t", hexadecimal(owner->effective), "\nCapBnd:\t",
          hexadecimal(owner->bounding), "\nCapAmb:\t", hexadecimal(owner->ambient),
-         "\nNoNewPrivs:\t", owner->no_new_privileges ? 1 : 0,
-         "\nSeccomp:\t0\nSeccomp_filters:\t0\n");
+         "\nNoNewPrivs:\t", owner->no_new_privileges ? 1 : 0, "\nSeccomp:\t",
+         view.task.seccomp_mode.load(), "\nSeccomp_filters:\t", filter ? filter->count() : 0, '\n');
 }
 
 ErrnoOr<std::string> status(const TaskView& view) {

@@ -357,6 +357,8 @@ void FileBytes::set_seals(std::uint32_t seals) {
 ErrnoOr<> FileBytes::add_seals(std::uint32_t seals) {
   Locked lock(mutex_);
   if (sealed(F_SEAL_SEAL)) return failed(EPERM);
+  bool is_written = writable_mappings_.load(std::memory_order_relaxed) != 0;
+  if ((seals & F_SEAL_WRITE) != 0 && !sealed(F_SEAL_WRITE) && is_written) return failed(EBUSY);
   seals_ |= seals;
   return {};
 }

@@ -58,6 +58,9 @@ class FileBytes {
   // SEEK_DATA, SEEK_HOLE. ENXIO.
   ErrnoOr<std::uint64_t> seek(std::uint64_t offset, int whence);
   ErrnoOr<vfs::MapSource> map_source(std::uint64_t offset, int protection, bool shared);
+  // Shared mappings that may be written, which F_SEAL_WRITE waits for (EBUSY).
+  void add_writable_mapping() { writable_mappings_.fetch_add(1, std::memory_order_relaxed); }
+  void drop_writable_mapping() { writable_mappings_.fetch_sub(1, std::memory_order_relaxed); }
 
   // memfd_create(2): F_SEAL_*. EPERM once sealed against seals.
   std::uint32_t seals();
@@ -106,6 +109,7 @@ class FileBytes {
   bool mapped_ = false;            // a guest may give pages memory by touching them
   bool shared_ = false;            // and bytes
   std::uint32_t seals_ = 0;
+  std::atomic<std::uint32_t> writable_mappings_{0};
 };
 
 }  // namespace caisson::sandbox::fs

@@ -70,7 +70,28 @@ ErrnoOr<> TmpRegularFile::allocate(int mode, std::uint64_t offset, std::uint64_t
 
 ErrnoOr<vfs::MapSource> TmpRegularFile::map_source(std::uint64_t offset, std::uint64_t,
                                                    int protection, bool shared) {
-  return bytes().map_source(offset, protection, shared);
+  vfs::MapSource source = TRY(bytes().map_source(offset, protection, shared));
+  // Files that cannot be sealed have nothing to know.
+  bool counts = shared && writable() && (bytes().seals() & F_SEAL_SEAL) == 0;
+  if (counts) source.kept = of_writable_mapping(*this);
+  return source;
+}
+
+Ref<TmpRegularFile> TmpRegularFile::of_writable_mapping(const TmpRegularFile& file) {
+  auto made =
+      make_ref<TmpRegularFile>(file.path(), Ref<TmpRegular>::share(&file.regular_), file.flags());
+  made->is_writable_mapping_ = true;
+  made->bytes().add_writable_mapping();
+  return made;
+}
+
+Ref<vfs::File> TmpRegularFile::inherited_by_mapping() {
+  if (is_writable_mapping_) return of_writable_mapping(*this);
+  return File::inherited_by_mapping();
+}
+
+TmpRegularFile::~TmpRegularFile() {
+  if (is_writable_mapping_) bytes().drop_writable_mapping();
 }
 
 ErrnoOr<std::int64_t> TmpRegularFile::control(vfs::Caller& caller, int command,

@@ -26,6 +26,9 @@ class TmpRegularFile final : public vfs::File {
   static constexpr char kKind = 0;
   TmpRegularFile(vfs::Path path, Ref<TmpRegular> inode, std::uint32_t flags)
       : File(std::move(path), inode, flags), regular_(*inode) {}
+  // What a shared mapping that may be written keeps, so that the file knows of it.
+  static Ref<TmpRegularFile> of_writable_mapping(const TmpRegularFile& file);
+  Ref<vfs::File> inherited_by_mapping() override;
   const void* kind() const override { return &kKind; }
   ErrnoOr<std::size_t> read_at(vfs::IoBuffer& to, std::uint64_t offset,
                                vfs::Caller& caller) override;
@@ -42,8 +45,9 @@ class TmpRegularFile final : public vfs::File {
   FileBytes& bytes() { return regular_.bytes(); }
 
  private:
-  ~TmpRegularFile() override = default;
+  ~TmpRegularFile() override;
   TmpRegular& regular_;  // held by the File
+  bool is_writable_mapping_ = false;
 };
 
 }  // namespace caisson::sandbox::fs

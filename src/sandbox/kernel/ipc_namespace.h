@@ -1,0 +1,31 @@
+// IpcNamespace: the System V objects that its members see (ipc_namespaces(7)).
+#pragma once
+
+#include <set>
+
+#include "base/mutex.h"
+#include "sandbox/kernel/message_queues.h"
+#include "sandbox/kernel/namespaces.h"
+#include "sandbox/kernel/semaphores.h"
+#include "sandbox/kernel/shared_segments.h"
+
+namespace caisson::sandbox::kernel {
+
+class IpcNamespace final : public OpaqueNamespace {
+ public:
+  // One lock for all of it: held for a few steps at a time, and files and memory are not touched
+  // under it.
+  mutable Mutex mutex;
+  IpcTable<SharedSegment> segments{SharedSegment::kMostSegments};
+  IpcTable<SemaphoreSet> semaphores{SemaphoreSet::kMostSets};
+  IpcTable<MessageQueue> messages{MessageQueue::kMostQueues};
+  std::set<SemaphoreUndo*> undos;
+
+  Ref<OpaqueNamespace> make_another() const override { return make_ref<IpcNamespace>(); }
+  IpcNamespace* ipc() override { return this; }
+
+ private:
+  ~IpcNamespace() override = default;
+};
+
+}  // namespace caisson::sandbox::kernel

@@ -392,9 +392,11 @@ CASE(tracing_stops_and_registers) {
 
 CASE(tracing_memory) {
   static long word = 0x1234;
-  pid_t pid = frame::child([] {
+  frame::Gate gate;
+  pid_t pid = frame::child([&] {
     ptrace(PTRACE_TRACEME, 0, 0, 0);
     raise(SIGSTOP);
+    gate.wait();
     line("%lx", word);
   });
   waitpid(pid, nullptr, 0);
@@ -403,6 +405,7 @@ CASE(tracing_memory) {
   CALL(ptrace(PTRACE_POKEDATA, pid, &word, 0x5678));
   CALL(ptrace(PTRACE_PEEKDATA, pid, 8, 0));
   CALL(ptrace(PTRACE_DETACH, pid, 0, 0));
+  gate.open();
   frame::join(pid);
 }
 

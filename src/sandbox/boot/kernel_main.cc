@@ -120,15 +120,15 @@ Result<> start_gofer(Boot& boot) {
   return {};
 }
 
-// What the host tells of our stubs' memory: a proc in no tree, of this pid namespace, with nothing but
-// its processes. A host that gives us none leaves resident sizes untold.
+// What the host tells of our stubs' memory: a proc in no tree, of this pid namespace, with nothing
+// but its processes. A host that gives us none leaves resident sizes untold.
 Fd processes_of_jail() {
   auto context = sys::fsopen("proc");
   if (!context || !sys::fsconfig_string(*context, "subset", "pid") ||
       !sys::fsconfig_create(*context))
     return {};
-  auto mount = sys::fsmount(*context, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-                                          MOUNT_ATTR_NOEXEC);
+  auto mount = sys::fsmount(
+      *context, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
   return mount ? std::move(*mount) : Fd();
 }
 

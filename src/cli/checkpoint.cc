@@ -82,13 +82,15 @@ const Command kCheckpointCommand{
     .name = "checkpoint",
     .group = "Acting",
     .operands = "[options] NAME",
-    .summary = "Save a running container to disk, by CRIU",
+    .summary = "Save a running container to disk",
     .details =
-        "For containers with a root file system of their own (run --rootfs): the changes to a view "
-        "of\n"
-        "this machine are in memory that no image takes. The container is removed when it was "
-        "saved,\n"
-        "but for --leave-running and --pre-dump.",
+        "A sandbox (run --wall sandbox) saves itself. Others are saved by CRIU, and only those "
+        "with "
+        "a\n"
+        "root file system of their own (run --rootfs): the changes to a view of this machine are "
+        "in\n"
+        "memory that no image takes. The container is removed when it was saved, but for\n"
+        "--leave-running and --pre-dump.",
     .examples = "caisson checkpoint --image-path /srv/web.images web",
     .options = kCheckpointOptions,
     .shared_options = kCriuSharedOptions,

@@ -3,10 +3,21 @@
 #include "container/errors.h"
 #include "container/notify_proxy.h"
 #include "plan/compile.h"
+#include "plan/sandbox.h"
 #include "sys/file.h"
 
 namespace caisson::container {
 namespace {
+
+bool is_sandbox(const Container& container) { return container.state.wall == "sandbox"; }
+
+// Its kernel saves itself: it must be able to run.
+Result<> check_not_paused(const Container& container) {
+  if (container.status != Status::kPaused) return {};
+  return std::unexpected(wrong_state(EBUSY, "a sandbox that is paused cannot save itself")
+                             .doing("container ", quoted(container.folder.id))
+                             .cure("resume it, then save it"));
+}
 
 Result<> check_savable(const Context& context, const Container& container) {
   bool savable = container.status == Status::kRunning || container.status == Status::kPaused;
@@ -16,7 +27,7 @@ Result<> check_savable(const Context& context, const Container& container) {
                                                         status_name(container.status), " state"))
                                .doing("container ", quoted(container.folder.id)));
   }
-  if (!context.rootless) return {};
+  if (!context.rootless || is_sandbox(container)) return {};
   return std::unexpected(Error(Errno{EPERM})
                              .doing("save container ", quoted(container.folder.id))
                              .cure("CRIU needs root: run it with sudo")
@@ -57,7 +68,10 @@ Result<> checkpoint(Context& context, std::string_view id, const plan::CriuOptio
   auto container = TRY(open_for_change(context, id));
   TRY(check_savable(context, container));
   const auto plan = TRY(plan_of(context, container));
-  TRY(check_restorable(plan));
+  if (is_sandbox(container))
+    TRY(check_not_paused(container));
+  else
+    TRY(check_restorable(plan));
   plan::ProcessHandle init{container.state.init.pid, container.state.init.start_time,
                            TRY_CTX(sys::dup_cloexec(container.init), "duplicate a pidfd")};
   plan::CheckpointRequest request;
@@ -65,6 +79,8 @@ Result<> checkpoint(Context& context, std::string_view id, const plan::CriuOptio
   request.options = &options;
   request.init = &init;
   request.cgroups = container.state.cgroups;
+  if (is_sandbox(container))
+    request.control_socket = cat(context.root, "/", plan::sandbox_socket_name(container.state.id));
   TRY(context.executor.checkpoint(request));
   if (options.leave_running || options.pre_dump) return {};
   container.lock.release();

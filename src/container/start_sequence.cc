@@ -320,7 +320,7 @@ Result<> restore(Start& start) {
 }
 
 Result<> execute(Start& start) {
-  if (start.options.restore != nullptr) return restore(start);
+  if (start.options.restore != nullptr && !start.plan.sandbox) return restore(start);
   Container& container = start.container;
   Journal journal(container.lock.file());
   plan::CreateRequest request;
@@ -330,6 +330,7 @@ Result<> execute(Start& start) {
   request.state_dir = socket.directory.number();
   request.start_socket = socket.name;
   request.scratch_dir = start.context.root;
+  request.restore = start.options.restore;
   request.undo = &journal;
   request.wait_for_start = !start.run;
   request.stdio = start.stdio;

@@ -135,6 +135,8 @@ struct CreateRequest {
   std::function<Result<>(HookPhase, const ProcessHandle&)> run_hooks;
   // Set when the plan's filter has a listener and the program is not to wait for its start.
   ListenerFunction on_listener;
+  // A sandbox that goes on from these images instead of executing the program; null: none.
+  const CriuOptions* restore = nullptr;
 };
 
 struct CreateResult {
@@ -176,6 +178,8 @@ struct CheckpointRequest {
   const CriuOptions* options = nullptr;
   const ProcessHandle* init = nullptr;
   CgroupLocations cgroups;
+  // As in ExecRequest: a sandbox saves itself.
+  std::string control_socket;
 };
 
 struct RestoreRequest {

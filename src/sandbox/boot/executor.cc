@@ -6,6 +6,7 @@
 
 #include "plan/sandbox.h"
 #include "plan/wire.h"
+#include "sandbox/boot/checkpoint.h"
 #include "sandbox/boot/descriptors.h"
 #include "sandbox/boot/exec_proxy.h"
 #include "sandbox/boot/host_terminal.h"
@@ -22,6 +23,7 @@ struct Start {
   plan::CreateRequest& request;
   plan::Plan jail;
   Fd program, plan_file, control, strace;
+  OpenedImage image;  // of a restore
   std::vector<Fd> places;
   HostTerminal terminal;
 };
@@ -74,20 +76,27 @@ plan::Strings kernel_arguments(Start& start) {
   numbers.plan = start.plan_file.number();
   numbers.control = start.control.number();
   numbers.strace = number_or_none(start.strace);
+  numbers.state = number_or_none(start.image.state);
+  numbers.memory = number_or_none(start.image.memory);
   for (const auto& place : start.places) numbers.places.push_back(number_or_none(place));
   return to_arguments(numbers);
 }
 
 std::vector<int> kept(const Start& start) {
   std::vector<int> numbers = {start.plan_file.number(), start.control.number()};
-  if (start.strace) numbers.push_back(start.strace.number());
+  for (const Fd* file : {&start.strace, &start.image.state, &start.image.memory})
+    if (*file) numbers.push_back(file->number());
   for (const auto& place : start.places)
     if (place) numbers.push_back(place.number());
   return numbers;
 }
 
 Result<plan::CreateResult> create_sandbox(plan::Executor& host, plan::CreateRequest& request) {
-  Start start{request, plan::jail_of(*request.plan), {}, {}, {}, {}, {}, {}};
+  Start start{request, plan::jail_of(*request.plan), {}, {}, {}, {}, {}, {}, {}};
+  if (request.restore != nullptr) {
+    start.image = TRY(open_image(*request.restore));
+    TRY(continue_clocks(start.image, start.jail));
+  }
   TRY(open_places(start));
   TRY(write_plan(start));
   TRY(open_program(start));
@@ -106,6 +115,10 @@ Result<plan::CreateResult> create_sandbox(plan::Executor& host, plan::CreateRequ
     jailed.stdio = {slave, slave, slave};
   }
   auto created = TRY(host.create(jailed));
+  if (request.restore != nullptr) {
+    std::string socket = cat(request.scratch_dir, "/", plan::sandbox_socket_name(request.plan->id));
+    TRY(wait_until_restored(socket));
+  }
   TRY(start.terminal.hand_over());
   return created;
 }
@@ -131,7 +144,8 @@ class SandboxExecutor final : public plan::Executor {
     return host_->change_mounts(change);
   }
   Result<> checkpoint(const plan::CheckpointRequest& request) override {
-    return host_->checkpoint(request);
+    if (request.control_socket.empty()) return host_->checkpoint(request);
+    return checkpoint_sandbox(request);
   }
   Result<plan::CreateResult> restore(plan::RestoreRequest& request) override {
     return host_->restore(request);

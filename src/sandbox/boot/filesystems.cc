@@ -60,6 +60,10 @@ void Filesystems::serve_guests() {
   kernel_.set_file_services(std::move(services));
 }
 
+vfs::Filesystem& Filesystems::unnamed() const {
+  return static_cast<fs::FileServices&>(*kernel_.file_services()).unnamed();
+}
+
 Result<Ref<vfs::Filesystem>> Filesystems::make_tmpfs(const plan::MountStep& step,
                                                      const vfs::Path& point) {
   auto options = fs::TmpOptions::parse(option_text(step));

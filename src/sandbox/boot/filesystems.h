@@ -30,6 +30,8 @@ class Filesystems {
                                     std::size_t number);
   // Who helps with the files of each place; null: nobody. They outlive the file systems.
   void set_helpers(std::vector<fs::HostFiles*> helpers) { helpers_ = std::move(helpers); }
+  // What files without a name live in.
+  vfs::Filesystem& unnamed() const;
   // What is written stays in memory, at most `size` bytes (0: no limit).
   Result<Ref<vfs::Filesystem>> overlay(Ref<vfs::Filesystem> lower, std::uint64_t size);
 

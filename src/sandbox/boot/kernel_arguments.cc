@@ -9,7 +9,7 @@ namespace caisson::sandbox::boot {
 namespace {
 
 constexpr std::string_view kPlan = "plan=", kControl = "control=", kStrace = "strace=",
-                           kPlace = "place=";
+                           kState = "state=", kMemory = "memory=", kPlace = "place=";
 
 std::string word(std::string_view name, int number) { return cat(name, number); }
 
@@ -18,6 +18,8 @@ std::string word(std::string_view name, int number) { return cat(name, number); 
 std::vector<std::string> to_arguments(const KernelDescriptors& numbers) {
   std::vector<std::string> words = {std::string(kKernelName), word(kPlan, numbers.plan),
                                     word(kControl, numbers.control), word(kStrace, numbers.strace)};
+  if (numbers.state >= 0) words.push_back(word(kState, numbers.state));
+  if (numbers.memory >= 0) words.push_back(word(kMemory, numbers.memory));
   for (int place : numbers.places) words.push_back(word(kPlace, place));
   return words;
 }
@@ -34,6 +36,10 @@ Result<KernelDescriptors> from_arguments(const std::vector<std::string_view>& wo
       numbers.control = *number;
     } else if (number && is(kStrace)) {
       numbers.strace = *number;
+    } else if (number && is(kState)) {
+      numbers.state = *number;
+    } else if (number && is(kMemory)) {
+      numbers.memory = *number;
     } else if (number && is(kPlace)) {
       numbers.places.push_back(*number);
     } else {
@@ -41,7 +47,8 @@ Result<KernelDescriptors> from_arguments(const std::vector<std::string_view>& wo
                                  .doing("start the sandbox's kernel"));
     }
   }
-  if (numbers.plan >= 0 && numbers.control >= 0) return numbers;
+  bool restores_all = (numbers.state >= 0) == (numbers.memory >= 0);
+  if (numbers.plan >= 0 && numbers.control >= 0 && restores_all) return numbers;
   return std::unexpected(
       Error::invalid("it is started by caisson, not by hand").doing("start the sandbox's kernel"));
 }

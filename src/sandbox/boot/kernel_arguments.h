@@ -14,9 +14,11 @@ inline constexpr std::string_view kKernelName = "caisson-sandbox";
 
 // Descriptors that it gets, by number; -1: none.
 struct KernelDescriptors {
-  int plan = -1;            // a memory file, see plan/wire.h
-  int control = -1;         // listening socket, see control.h
-  int strace = -1;          // takes the log of system calls
+  int plan = -1;     // a memory file, see plan/wire.h
+  int control = -1;  // listening socket, see control.h
+  int strace = -1;   // takes the log of system calls
+  // A checkpoint to be restored (image.h) instead of the plan's process; -1: none.
+  int state = -1, memory = -1;
   std::vector<int> places;  // see descriptors.h
 };
 std::vector<std::string> to_arguments(const KernelDescriptors& numbers);

@@ -95,6 +95,8 @@ void files(FilterRules& rules) {
   rules.allow("linkat", {{0, 0, kSign}, {2, 0, kSign}});
   rules.allow("renameat2", {{0, 0, kSign}, {2, 0, kSign}});
   rules.allow({"fgetxattr", "fsetxattr", "flistxattr", "fremovexattr"});
+  // Which pages of a stub exist, for checkpoints: PAGEMAP_SCAN.
+  rules.allow("ioctl", {{1, 0xc0606610}});
   for (int command : {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, 1032 /* F_GETPIPE_SZ */,
                       1033 /* F_ADD_SEALS */, 1034 /* F_GET_SEALS */})
     rules.allow("fcntl", {{1, word(command)}});

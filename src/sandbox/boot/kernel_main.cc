@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <utility>
 
 #include "gofer/client.h"
 #include "gofer/start.h"
@@ -16,6 +17,7 @@
 #include "sandbox/boot/descriptors.h"
 #include "sandbox/boot/filesystems.h"
 #include "sandbox/boot/gofer_files.h"
+#include "sandbox/boot/image.h"
 #include "sandbox/boot/mounts.h"
 #include "sandbox/boot/processes.h"
 #include "sandbox/boot/server.h"
@@ -31,6 +33,7 @@
 #include "sys/file.h"
 #include "sys/mount.h"
 #include "sys/process.h"
+#include "sys/socket.h"
 
 namespace caisson::sandbox::boot {
 namespace {
@@ -42,7 +45,8 @@ struct Boot {
   KernelDescriptors numbers;
   plan::Plan plan;
   Fd control, strace;
-  Fd proc;  // the jail's
+  Fd state, memory;  // a checkpoint; none: the plan's process is started
+  Fd proc;           // the jail's own, which shows this process and its stubs
   std::vector<Fd> places;
   fs::MachineFacts facts;
   std::unique_ptr<gofer::Client> gofer;                  // null: none could be started here
@@ -52,6 +56,7 @@ struct Boot {
   std::unique_ptr<platform::Platform> platform;
   std::unique_ptr<kernel::Kernel> kernel;
   Ref<kernel::Container> container;
+  PlannedFilesystems planned;  // until it runs
   std::unique_ptr<Server> server;
 };
 
@@ -69,6 +74,8 @@ Result<> read_plan(Boot& boot) {
     return std::unexpected(Error::invalid("is not one of a sandbox").doing("read the plan"));
   boot.control = take(boot.numbers.control);
   boot.strace = take(boot.numbers.strace);
+  boot.state = take(boot.numbers.state);
+  boot.memory = take(boot.numbers.memory);
   for (int number : boot.numbers.places) boot.places.push_back(take(number));
   return {};
 }
@@ -86,7 +93,7 @@ Result<> make_platform(Boot& boot) {
     boot.platform = TRY(platform::make_ptrace(boot.mappings));
     return {};
   }
-  auto fast = platform::make_systrap(boot.mappings, chosen != "systrap,nopatch");
+  auto fast = platform::make_systrap(boot.mappings);
   if (!fast && chosen.empty()) {
     boot.platform = TRY(platform::make_ptrace(boot.mappings));
     return {};
@@ -178,8 +185,10 @@ Result<> make_container(Boot& boot) {
     boot.kernel->call_log =
         TRY(syscalls::SyscallLog::create(std::move(boot.strace), boot.plan.sandbox->strace_calls));
   }
-  if (boot.proc)
-    boot.kernel->host_figures = std::make_unique<mm::HostFigures>(std::move(boot.proc));
+  if (boot.proc) {
+    Fd proc = TRY_CTX(sys::dup_cloexec(boot.proc), "keep the /proc of the jail");
+    boot.kernel->host_figures = std::make_unique<mm::HostFigures>(std::move(proc));
+  }
   auto pids = make_ref<kernel::PidNamespace>(nullptr);
   boot.container = make_ref<kernel::Container>(boot.plan.id, std::move(pids));
   auto& container = *boot.container;
@@ -192,17 +201,31 @@ Result<> make_container(Boot& boot) {
   filesystems.set_helpers(std::move(helpers));
   Dispenser dispenser(std::move(boot.places), host_places(boot.plan));
   container.mounts = TRY(build_mounts(boot.plan, dispenser, filesystems));
+  boot.planned = number_filesystems(container, filesystems.unnamed());
   boot.kernel->add_container(boot.container);
   return {};
 }
 
-Result<> start(Boot& boot, StartedProcess& init) {
-  boot.server = TRY(Server::create(*boot.kernel, boot.container, std::move(boot.control)));
+Result<StartedProcess> start(Boot& boot) {
   std::array<Fd, 3> stdio = {Fd(0), Fd(1), Fd(2)};
-  auto started = start_process(*boot.kernel, boot.container, boot.plan.process, std::move(stdio));
-  if (!started) return std::unexpected(std::move(started).error());
-  init = std::move(*started);
-  return {};
+  boot.planned.clear();
+  return start_process(*boot.kernel, boot.container, boot.plan.process, std::move(stdio),
+                       StartAs::kInit);
+}
+
+// What the plan made of the mounts goes where the checkpoint has others.
+Result<StartedProcess> restore(Boot& boot) {
+  std::array<Fd, 3> stdio = {Fd(0), Fd(1), Fd(2)};
+  auto streams = TRY(take_streams(std::move(stdio), StartAs::kInit));
+  auto planned = std::exchange(boot.planned, {});
+  auto before = boot.container->mounts;
+  TRY(restore_image(*boot.kernel, *boot.container, std::move(planned), std::move(streams),
+                    {boot.state, boot.memory}));
+  boot.state.reset();
+  StartedProcess init;
+  init.group = boot.container->init;
+  boot.kernel->resume_all();
+  return init;
 }
 
 Result<int> run(Boot& boot) {
@@ -216,9 +239,25 @@ Result<int> run(Boot& boot) {
   TRY(make_platform(boot));
   TRY(give_up_rights(boot));
   TRY(make_container(boot));
-  StartedProcess init;
-  TRY(start(boot, init));
+  Fd listener = TRY_CTX(sys::dup_cloexec(boot.control), "keep the control socket");
+  boot.server = TRY(Server::create(*boot.kernel, boot.container, std::move(listener)));
+  boot.server->set_proc(std::move(boot.proc));
+  auto init = TRY(boot.numbers.state >= 0 ? restore(boot) : start(boot));
+  boot.control.reset();
   return boot.server->run(std::move(init));
+}
+
+// Who restores is told why it cannot be, if he asked: his connection waits.
+bool tell(FdRef listener, const Error& error) {
+  constexpr int kTimeoutMs = 2000;
+  if (!sys::wait_readable(listener, kTimeoutMs).value_or(false)) return false;
+  auto connection = sys::accept(listener);
+  if (!connection) return false;
+  // What is left unread when it closes would take the answer with it.
+  if (!control::receive_control(*connection)) return false;
+  return control::send_control(*connection, control::Answer::kFailed, error.errno_value(),
+                               error.message())
+      .has_value();
 }
 
 int status_of(const Error& error) {
@@ -244,6 +283,8 @@ int kernel_main(const std::vector<std::string_view>& arguments) {
     status = run(boot);
   }
   if (status) sys::exit_process(*status);
+  bool restores = boot.numbers.state >= 0 && boot.control.valid();
+  if (restores && tell(boot.control, status.error())) sys::exit_process(kCouldNotStart);
   std::string text = cat("caisson: ", status.error().message(), "\n");
   if (!status.error().cure().empty()) append(text, "  cure: ", status.error().cure(), "\n");
   (void)sys::write_all(errors, text);

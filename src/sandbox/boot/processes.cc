@@ -74,7 +74,7 @@ struct Standard {
 };
 
 Result<Standard> standard_files(kernel::Container& container, const plan::ProcessPlan& process,
-                                std::array<Fd, 3> stdio) {
+                                std::array<Fd, 3> stdio, StartAs as) {
   Standard standard;
   if (process.terminal) {
     auto terminal = TRY(open_guest_terminal(*container.mounts, stdio[0]));
@@ -84,11 +84,9 @@ Result<Standard> standard_files(kernel::Container& container, const plan::Proces
     standard.bridge = TRY(TerminalBridge::start(std::move(stdio[0]), std::move(terminal.master)));
     return standard;
   }
-  auto poller = TRY_CTX(fs::HostPoller::create(), "make the poller");
+  auto streams = TRY(take_streams(std::move(stdio), as));
   for (int fd = 0; fd < 3; ++fd) {
-    auto host = TRY_CTX(
-        fs::HostDescriptor::create(std::move(stdio[static_cast<std::size_t>(fd)]), false, poller),
-        "take descriptor ", fd, " over");
+    auto& host = streams.host[static_cast<std::size_t>(fd)];
     std::uint32_t access = host->access();
     TRY(standard.files->put(fd, make_ref<fs::InheritedFile>(std::move(host), access), false, 3,
                             nullptr));
@@ -98,10 +96,22 @@ Result<Standard> standard_files(kernel::Container& container, const plan::Proces
 
 }  // namespace
 
+Result<fs::StandardStreams> take_streams(std::array<Fd, 3> stdio, StartAs as) {
+  fs::StandardStreams streams;
+  auto poller = TRY_CTX(fs::HostPoller::create(), "make the poller");
+  for (std::uint32_t fd = 0; fd < stdio.size(); ++fd) {
+    streams.host[fd] = TRY_CTX(fs::HostDescriptor::create(std::move(stdio[fd]), false, poller),
+                               "take descriptor ", fd, " over");
+    if (as == StartAs::kInit) streams.host[fd]->standard = fd;
+  }
+  return streams;
+}
+
 Result<StartedProcess> start_process(kernel::Kernel& kernel, Ref<kernel::Container> container,
-                                     const plan::ProcessPlan& process, std::array<Fd, 3> stdio) {
+                                     const plan::ProcessPlan& process, std::array<Fd, 3> stdio,
+                                     StartAs as) {
   TRY(make_working_directory(*container, process));
-  auto standard = TRY(standard_files(*container, process, std::move(stdio)));
+  auto standard = TRY(standard_files(*container, process, std::move(stdio), as));
   kernel::ProcessRequest request;
   request.container = container;
   request.args = process.args;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "plan/wire.h"
+#include "sandbox/boot/image.h"
 #include "sandbox/boot/show.h"
 #include "sys/event.h"
 #include "sys/process.h"
@@ -64,7 +65,8 @@ struct Server::Connection {
     if (waiter && process.group) process.group->exited.remove(*waiter);
   }
   Fd socket;
-  StartedProcess process;  // of its kExec
+  StartedProcess process;    // of its kExec
+  bool holds_still = false;  // a checkpoint was made for it
   std::unique_ptr<EventWaiter> waiter;
   bool closed = false;
 };
@@ -157,6 +159,37 @@ void Server::show(Connection& connection, std::string_view what) {
   (void)send_control(connection.socket, Answer::kDone, 0);
 }
 
+// What a checkpoint cannot have in it is soon over.
+Result<> Server::save(const ImageFiles& files) {
+  constexpr int kTries = 50;
+  constexpr std::int64_t kPauseMs = 4;
+  for (int tried = 1;; ++tried) {
+    kernel_.stop_all();
+    auto saved = save_image(kernel_, *container_, proc_, files);
+    if (saved) return saved;
+    kernel_.resume_all();
+    if (!saved.error().is(EAGAIN) || tried == kTries) return saved;
+    (void)sys::poll({}, kPauseMs);
+    TRY(empty_again(files));
+  }
+}
+
+void Server::checkpoint(Connection& connection, ControlMessage& message) {
+  auto refuse = [&](int code, std::string_view text) {
+    (void)send_control(connection.socket, Answer::kFailed, code, text);
+  };
+  if (message.descriptors.size() != 2 || connection.holds_still || !proc_)
+    return refuse(EINVAL, "a checkpoint comes with two files, once");
+  auto saved = save({message.descriptors[0], message.descriptors[1]});
+  if (!saved) return refuse(saved.error().errno_value(), saved.error().message());
+  connection.holds_still = true;
+  (void)send_control(connection.socket, Answer::kDone, 0);
+}
+
+void Server::resume(Connection& connection) {
+  if (std::exchange(connection.holds_still, false)) kernel_.resume_all();
+}
+
 void Server::handle(Connection& connection, ControlMessage message) {
   switch (static_cast<Request>(message.kind)) {
     case Request::kExec: return execute(connection, message);
@@ -164,7 +197,14 @@ void Server::handle(Connection& connection, ControlMessage message) {
     case Request::kResize: return resize(connection);
     case Request::kShow: return show(connection, message.text);
     case Request::kStop: kernel_.stop_all(); break;
-    case Request::kResume: kernel_.resume_all(); break;
+    case Request::kResume:
+      if (connection.holds_still)
+        resume(connection);
+      else
+        kernel_.resume_all();
+      break;
+    case Request::kCheckpoint: return checkpoint(connection, message);
+    case Request::kReady: break;
     default:
       (void)send_control(connection.socket, Answer::kFailed, EINVAL, "unknown request");
       return;
@@ -176,6 +216,7 @@ void Server::serve(Connection& connection) {
   auto message = receive_control(connection.socket);
   if (message) return handle(connection, std::move(*message));
   connection.closed = true;
+  resume(connection);
   // Whoever wanted it is gone.
   if (connection.process.group)
     (void)kernel_.signal_group(*connection.process.group, from_outside(SIGHUP));

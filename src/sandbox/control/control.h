@@ -19,6 +19,11 @@ enum class Request : std::uint8_t {
   kShow,      // text: stacks, maps, fds, mounts, processes, syscalls; answered by text
   kStop,      // all guest code stands still
   kResume,
+  // Saves the container to two files (boot/image.h), which come along; it then stands still until
+  // kResume comes or the connection ends.
+  kCheckpoint,
+  // Answered when the first process is there; by kFailed when it will never be.
+  kReady,
 };
 
 enum class Answer : std::uint8_t {
@@ -42,8 +47,8 @@ std::string encode_control(std::uint8_t kind, std::int64_t value, std::string_vi
 // EPROTO: not a message.
 ErrnoOr<ControlMessage> decode_control(std::string_view bytes);
 
-ErrnoOr<> send_control(FdRef socket, Request request, std::int64_t value, std::string_view text,
-                       const std::vector<int>& descriptors = {});
+ErrnoOr<> send_control(FdRef socket, Request request, std::int64_t value = 0,
+                       std::string_view text = {}, const std::vector<int>& descriptors = {});
 ErrnoOr<> send_control(FdRef socket, Answer answer, std::int64_t value, std::string_view text = {});
 // ECONNRESET at the end of the connection.
 ErrnoOr<ControlMessage> receive_control(FdRef socket);

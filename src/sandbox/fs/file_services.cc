@@ -29,14 +29,15 @@ FileServices::FileServices(Ref<FileMemory> memory, Ref<SpecialFiles> special)
 Ref<FileServices> FileServices::create(Ref<FileMemory> memory, Ref<SpecialFiles> special) {
   auto made = Ref<FileServices>::adopt(new FileServices(std::move(memory), std::move(special)));
   FileServices* self = made.get();  // owns what it is called by
-  made->add_type(
-      "tmpfs",
-      [self](kernel::Task&, std::string_view,
-             std::string_view options) -> ErrnoOr<Ref<vfs::Filesystem>> {
-        TmpOptions parsed = TRY(TmpOptions::parse(options));
-        return Ref<vfs::Filesystem>(TmpFilesystem::create(self->memory_, self->special_, parsed));
-      });
+  made->add_type("tmpfs", [self](kernel::Task&, std::string_view, std::string_view options) {
+    return self->make_tmpfs(options);
+  });
   return made;
+}
+
+ErrnoOr<Ref<vfs::Filesystem>> FileServices::make_tmpfs(std::string_view options) {
+  TmpOptions parsed = TRY(TmpOptions::parse(options));
+  return Ref<vfs::Filesystem>(TmpFilesystem::create(memory_, special_, parsed));
 }
 
 void FileServices::add_type(std::string type, Maker maker) {

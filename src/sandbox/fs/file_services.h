@@ -26,13 +26,16 @@ class FileServices final : public kernel::FileServices {
                                                 std::string_view options) override;
   ErrnoOr<Ref<vfs::File>> make_memory_file(kernel::Task& task, std::string_view name,
                                            std::uint32_t mode, std::uint32_t seals) override;
+  ErrnoOr<Ref<vfs::Filesystem>> make_tmpfs(std::string_view options);
+  // What memory files live in.
+  TmpFilesystem& unnamed() { return *unnamed_; }
 
  private:
   FileServices(Ref<FileMemory> memory, Ref<SpecialFiles> special);
   ~FileServices() override = default;
   Ref<FileMemory> memory_;
   Ref<SpecialFiles> special_;
-  Ref<TmpFilesystem> unnamed_;  // what memory files live in
+  Ref<TmpFilesystem> unnamed_;
   std::map<std::string, Maker, std::less<>> types_;
 };
 

@@ -47,7 +47,10 @@ class FifoNode : public RefCounted {
   // The open call then waits by File::finish_open(). ENXIO: O_WRONLY | O_NONBLOCK without a reader.
   virtual ErrnoOr<Ref<vfs::File>> open(const vfs::Path& path, Ref<vfs::Inode> inode,
                                        std::uint32_t flags) = 0;
+  state::Tag save_tag() const { return state::Tag::kFifoNode; }
+  virtual Result<> save(state::Writer& to) = 0;
 };
 Ref<FifoNode> make_fifo_node();
+Result<Ref<FifoNode>> restore_fifo_node(state::Reader& from);
 
 }  // namespace caisson::sandbox::fs

@@ -2,6 +2,7 @@
 // snapshots end every sleep.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -18,6 +19,14 @@ constexpr Errno kRestart{512};  // ERESTARTSYS: again if the handler has SA_REST
 constexpr Errno kRestartAlways{513};       // ERESTARTNOINTR
 constexpr Errno kRestartIfNoHandler{514};  // ERESTARTNOHAND: EINTR when a handler runs
 constexpr Errno kRestartWithState{516};    // ERESTART_RESTARTBLOCK: by restart_syscall(2)
+
+// How a call that keeps state goes on (restart_syscall(2)): which of those that do (syscalls/
+// restart.h), and what it needs for it.
+enum class RestartKind : std::uint8_t { kNone, kSleep, kPoll, kFutexWait };
+struct Restart {
+  RestartKind kind = RestartKind::kNone;
+  std::array<std::uint64_t, 6> values{};
+};
 
 // A moment of CLOCK_MONOTONIC in nanoseconds; none: for ever.
 using Deadline = std::optional<std::int64_t>;

@@ -72,7 +72,7 @@ void Kernel::reset_for_program(Task& caller, const LoadedProgram& program) {
   caller.clear_child_tid = 0;
   caller.robust_list = 0;
   caller.saved_mask.reset();
-  caller.restart = nullptr;
+  caller.restart = {};
   caller.personality = program.personality;
   caller.last_fault = {};
   caller.set_name(program.name);

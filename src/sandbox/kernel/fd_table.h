@@ -38,7 +38,12 @@ class FdTable final : public RefCounted {
   Ref<FdTable> copy() const;
   std::vector<int> numbers() const;  // of open descriptors, rising
 
+  state::Tag save_tag() const { return state::Tag::kFdTable; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<FdTable>> restore(state::Reader& from);
+
  private:
+  Result<> restore_slots(state::Reader& from);
   ~FdTable() override = default;
   struct Slot {
     Ref<vfs::File> file;
@@ -65,6 +70,10 @@ class FsContext final : public RefCounted {
   void set_cwd(vfs::Path cwd);
   std::uint32_t set_umask(std::uint32_t umask);  // the one before
   Ref<FsContext> copy() const;
+
+  state::Tag save_tag() const { return state::Tag::kFsContext; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<FsContext>> restore(state::Reader& from);
 
  private:
   ~FsContext() override = default;

@@ -9,8 +9,11 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "sandbox/kernel/described.h"
 #include "sandbox/kernel/kernel.h"
 #include "sandbox/kernel/timers.h"
+#include "sandbox/state/reader.h"
+#include "sandbox/state/writer.h"
 
 namespace caisson::sandbox::kernel {
 namespace {
@@ -58,6 +61,24 @@ class GroupTimers::RealTimer final : public Timer {
     due_ = setting.value == 0 ? 0 : monotonic_ns() + setting.value;
     if (due_ != 0) arm(due_);
     return before;
+  }
+
+  struct Saved {
+    std::int64_t due = 0, interval = 0;
+    template <typename Stream>
+    friend void describe(Stream& stream, Saved& saved) {
+      stream(saved.due, saved.interval);
+    }
+  };
+  Saved saved() {
+    Locked locked(mutex_);
+    return {due_, interval_};
+  }
+  void restore(const Saved& saved) {
+    Locked locked(mutex_);
+    due_ = saved.due;
+    interval_ = saved.interval;
+    if (due_ != 0) arm(due_);
   }
 
  private:
@@ -129,6 +150,31 @@ class GroupTimers::CpuTimer final : public Timer {
   struct One {
     std::int64_t due = 0, interval = 0;  // CPU time
   };
+
+ public:
+  struct Saved {
+    One virtual_timer, profile;
+    std::int64_t warned = 0;
+    template <typename Stream>
+    friend void describe(Stream& stream, Saved& saved) {
+      stream(saved.virtual_timer.due, saved.virtual_timer.interval, saved.profile.due);
+      stream(saved.profile.interval, saved.warned);
+    }
+  };
+  Saved saved() {
+    Locked locked(mutex_);
+    return {virtual_, profile_, warned_};
+  }
+  // It looks by itself soon: what it would look at may not all be there yet.
+  void restore(const Saved& saved) {
+    Locked locked(mutex_);
+    virtual_ = saved.virtual_timer;
+    profile_ = saved.profile;
+    warned_ = saved.warned;
+    arm(monotonic_ns() + kTick);
+  }
+
+ private:
   One& of(int which) { return which == ITIMER_VIRTUAL ? virtual_ : profile_; }
   std::int64_t used(int which) const { return cpu_time_ns(group_, which == ITIMER_VIRTUAL); }
   TimerSetting current(const One& one, int which) const {
@@ -213,6 +259,28 @@ class GroupTimers::PosixTimer final : public Timer {
     delivered_overrun_ = clamp_overrun(overrun_);
     overrun_ = 0;
     return delivered_overrun_;
+  }
+
+  void save(state::Writer& to) {
+    Locked locked(mutex_);
+    to(clock_, event_);
+    to.refer(cpu_of_);
+    to(due_, interval_, overrun_, delivered_overrun_);
+  }
+  static Result<std::unique_ptr<PosixTimer>> restore(state::Reader& from, ThreadGroup& group,
+                                                     int id) {
+    auto clock = from.value<int>();
+    auto event = from.value<TimerEvent>();
+    auto cpu_of = TRY(from.optional_object<Task>());
+    bool valid = event.signal >= 0 && event.signal <= kSignalCount &&
+                 (cpu_of || clock != CLOCK_THREAD_CPUTIME_ID);
+    if (!valid) return std::unexpected(state::Reader::damaged("a timer cannot be"));
+    auto timer = std::make_unique<PosixTimer>(group, id, clock, event, std::move(cpu_of));
+    Locked locked(timer->mutex_);
+    from(timer->due_, timer->interval_, timer->overrun_, timer->delivered_overrun_);
+    if (timer->due_ != 0) timer->arm_for(timer->due_ - timer->now());
+    locked.unlock();
+    return timer;
   }
 
  private:
@@ -404,6 +472,33 @@ void GroupTimers::remove_all() {
   Locked locked(mutex_);
   removed = std::move(parts_);
   locked.unlock();
+}
+
+// --- checkpoints
+
+Result<> GroupTimers::save(state::Writer& to) {
+  Locked locked(mutex_);
+  to(parts_ != nullptr);
+  if (!parts_) return {};
+  to(parts_->real.saved(), parts_->cpu.saved(), parts_->next_id, parts_->posix.size());
+  for (const auto& [id, timer] : parts_->posix) {
+    to(id);
+    timer->save(to);
+  }
+  return {};
+}
+
+Result<> GroupTimers::restore(state::Reader& from) {
+  if (!from.value<bool>()) return {};
+  Locked locked(mutex_);
+  parts().real.restore(from.value<RealTimer::Saved>());
+  parts().cpu.restore(from.value<CpuTimer::Saved>());
+  from(parts_->next_id);
+  for (std::size_t left = from.count(); left != 0; --left) {
+    auto id = from.value<int>();
+    parts_->posix[id] = TRY(PosixTimer::restore(from, group_, id));
+  }
+  return {};
 }
 
 }  // namespace caisson::sandbox::kernel

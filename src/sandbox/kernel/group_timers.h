@@ -12,6 +12,7 @@
 #include "base/mutex.h"
 #include "base/ref.h"
 #include "base/result.h"
+#include "sandbox/state/tag.h"
 
 namespace caisson::sandbox::kernel {
 
@@ -57,6 +58,10 @@ class GroupTimers {
   // POSIX timers end with execve(2), itimers go on; at the process's end all go.
   void after_execute();
   void remove_all();
+
+  // For checkpoints; restoring arms them.
+  Result<> save(state::Writer& to);
+  Result<> restore(state::Reader& from);
 
  private:
   class CpuTimer;

@@ -23,6 +23,10 @@ class IpcNamespace final : public OpaqueNamespace {
 
   Ref<OpaqueNamespace> make_another() const override { return make_ref<IpcNamespace>(); }
   IpcNamespace* ipc() override { return this; }
+  bool is_empty() const {
+    Locked lock(mutex);
+    return segments.is_empty() && semaphores.is_empty() && messages.is_empty();
+  }
 
  private:
   ~IpcNamespace() override = default;

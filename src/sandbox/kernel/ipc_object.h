@@ -36,6 +36,7 @@ template <typename T>
 class IpcTable {
  public:
   explicit IpcTable(std::size_t most) : most_(most) {}
+  bool is_empty() const { return objects_.empty(); }
 
   // EINVAL: there is none, or the number belongs to one that is gone.
   ErrnoOr<Ref<T>> find(int id) const {

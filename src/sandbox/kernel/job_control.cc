@@ -51,7 +51,9 @@ void TaskRunner::stand_still() {
       kernel_.tell_parent_of_change(group, CLD_STOPPED);
     }
     task_.state.store(RunState::kStopped, std::memory_order_relaxed);
+    task_.stand();
     (void)sleep_killable(task_, std::nullopt);  // why is looked at above
+    task_.go_on();
     task_.state.store(RunState::kRunning, std::memory_order_relaxed);
     group.stop_changes.remove(waiter);
   }

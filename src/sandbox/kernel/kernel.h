@@ -60,6 +60,10 @@ class Container final : public RefCounted {
   int exit_status = 0;
   vfs::WaitQueue end;  // notified when init ended and all its processes are gone
 
+  // At a restore what the plan makes of it stands already (a service of the state::Reader).
+  Result<> save(state::Writer& to);
+  Result<> restore(state::Reader& from);
+
  private:
   ~Container() override = default;
 };
@@ -181,6 +185,11 @@ class Kernel {
   void stop_all();    // returns when no task runs guest code or changes the kernel's state
   void resume_all();  // as often as stop_all() was called
   StopGate& gate() { return *gate_; }
+  // All of a container, which stands still. EAGAIN: somebody is in the middle of what cannot be
+  // saved and will soon be over (vfork(2), execve(2)).
+  Result<> save(state::Writer& to, Container& container);
+  // The same in a kernel without processes: they stand still until resume_all().
+  Result<> restore(state::Reader& from, Container& container);
 
   // Clocks as the guest sees them, nanoseconds.
   std::int64_t monotonic_ns() const;
@@ -234,6 +243,7 @@ class Kernel {
   void count_process(ThreadGroup& group, std::uint32_t uid);
   void uncount_process(ThreadGroup& group);
   void reap(ThreadGroup& group, Garbage& garbage);
+  Result<> restore_tables(const std::vector<Ref<ThreadGroup>>& groups, Container& container);
 
   void thread_begins();
   void thread_ended();

@@ -8,6 +8,8 @@
 
 #include "base/mutex.h"
 #include "base/ref.h"
+#include "base/result.h"
+#include "sandbox/state/tag.h"
 #include "sandbox/vfs/user_namespace.h"
 #include "sandbox/vfs/wait_queue.h"
 
@@ -47,6 +49,10 @@ class PidNamespace final : public RefCounted {
   // Of the ids that something in `from` has per depth, the one that is seen here; 0: none.
   int pick(const std::vector<int>& ids, const PidNamespace& from) const;
 
+  state::Tag save_tag() const { return state::Tag::kPidNamespace; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<PidNamespace>> restore(state::Reader& from);
+
  private:
   ~PidNamespace() override = default;
 };
@@ -61,6 +67,10 @@ class UtsNamespace final : public RefCounted {
   Ref<UtsNamespace> copy() const;
   const std::uint64_t inode;
   Ref<vfs::UserNamespace> owner;  // as in OpaqueNamespace
+
+  state::Tag save_tag() const { return state::Tag::kUtsNamespace; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<UtsNamespace>> restore(state::Reader& from);
 
  private:
   ~UtsNamespace() override = default;
@@ -81,6 +91,10 @@ class OpaqueNamespace : public RefCounted {
   virtual IpcNamespace* ipc() { return nullptr; }
   // Whose capabilities count for it; null: the sandbox's own. Before others see it.
   Ref<vfs::UserNamespace> owner;
+
+  state::Tag save_tag() const { return state::Tag::kOpaqueNamespace; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<OpaqueNamespace>> restore(state::Reader& from);
 };
 
 // A number for the next namespace's inode, unique in the sandbox.

@@ -19,6 +19,9 @@ class PidFile final : public vfs::File {
   vfs::WaitQueue* wait_queue() override { return &group_->exited; }
   std::string link_text(const vfs::Path& root) override;
   std::string info_text() override;
+  state::Tag save_tag() const override { return state::Tag::kPidFile; }
+  Result<> save(state::Writer& to) override;
+  static Result<Ref<vfs::File>> restore(state::Reader& from);
 
  private:
   ~PidFile() override = default;

@@ -65,6 +65,7 @@ class PendingSignals {
   bool add(const SignalInfo& info);
   bool contains(int signal) const { return (set_ & signal_bit(signal)) != 0; }
   std::size_t size() const { return queue_.size(); }
+  const std::deque<SignalInfo>& queue() const { return queue_; }
   // The queued timer signal `timer`, if any: it is counted there instead of queued again.
   SignalInfo* find_timer(std::int32_t timer);
   // The next that is not in `blocked`, synchronous ones first; signal 0: none.

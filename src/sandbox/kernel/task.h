@@ -5,7 +5,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -160,11 +159,21 @@ class Task final : public RefCounted, public vfs::Caller {
   // them. Published by refresh_identity().
   bool calls_are_watched() const;
 
-  // Restart of a call that keeps state (nanosleep(2), futex(2)...): called by restart_syscall(2).
-  std::function<ErrnoOr<std::int64_t>(Task&)> restart;
+  // For the restart of a call that keeps state (nanosleep(2), futex(2)...).
+  Restart restart;                // [O]
+  std::int64_t restart_code = 0;  // [O] what the current call asked for (kRestart...), 0: nothing
 
   // Its ids changed or its parent's: what answers without a hand-over is to know.
   void refresh_identity();
+
+  // --- checkpoints (task_save.cc)
+  state::Tag save_tag() const { return state::Tag::kTask; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<Task>> restore(state::Reader& from);
+  // Around a wait at which a checkpoint may find it: keeps what only the owner may ask of the guest
+  // thread. Such a wait comes to an end by being begun again.
+  void stand();
+  void go_on() { standing_.reset(); }
 
   // --- sleeping (block.h)
   void wake();       // from any thread: a waiter was notified
@@ -176,6 +185,9 @@ class Task final : public RefCounted, public vfs::Caller {
   friend class Tracing;
   friend class Sleeper;
   ~Task() override;
+  Result<> check_savable() const;
+  Result<> restore_parts(state::Reader& from);
+  Result<> restore_guest(state::Reader& from);
 
   Kernel& kernel_;
   Ref<ThreadGroup> group_;
@@ -198,6 +210,13 @@ class Task final : public RefCounted, public vfs::Caller {
   bool ended_ = false;                       // [T] runs no more
   int exit_code_ = 0;                        // [O]
   bool in_stop_ = false;                     // [S] counted in stopped_tasks
+  struct Standing {
+    platform::Registers registers;
+    std::vector<std::byte> extended;
+  };
+  std::optional<Standing> standing_;       // [O], read by others while all stand still
+  bool begun_ = false;                     // [O] the same: its guest thread may have run
+  std::vector<std::byte> first_extended_;  // [O] what a restored one begins with
   // Nanoseconds in guest code and in the kernel, and since when what it does now; written by the
   // owner only.
   std::atomic<std::int64_t> user_ns_{0}, system_ns_{0}, guest_since_{0}, kernel_since_{0};

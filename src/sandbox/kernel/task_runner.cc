@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include <csignal>
+#include <utility>
 
 #include "base/clock.h"
 #include "sandbox/kernel/group_timers.h"
@@ -71,10 +72,7 @@ void TaskRunner::run() {
     }
     platform::Event event = run_guest();
     switch (event.kind) {
-      case platform::EventKind::kSyscall:
-        if (event.site != 0) task_.memory().speed_up(task_.thread(), event.site);
-        answer_syscall();
-        break;
+      case platform::EventKind::kSyscall: answer_syscall(); break;
       case platform::EventKind::kFault: answer_fault(event.fault); break;
       case platform::EventKind::kInterrupted: break;
       case platform::EventKind::kGone: kernel_.exit_group(task_, SIGKILL); break;
@@ -85,12 +83,20 @@ void TaskRunner::run() {
 void TaskRunner::begin_life() {
   task_.restart_system_time(monotonic_ns());
   publish();
+  take_over_restored();
   ThreadGroup& group = task_.group();
   if (group.leader == &task_ && group.limit(RLIMIT_CPU).soft != ~std::uint64_t{0})
     group.timers().limit_changed();
-  if (task_.tid_address == 0) return;
+  if (std::exchange(task_.begun_, true) || task_.tid_address == 0) return;
   std::int32_t id = task_.id();
   (void)task_.memory().write(task_.tid_address, std::as_bytes(std::span(&id, 1)));  // as Linux does
+}
+
+// What the guest thread of a restored task had. It was checked when it was read.
+void TaskRunner::take_over_restored() {
+  if (task_.first_extended_.empty()) return;
+  (void)task_.thread().set_extended_state(task_.first_extended_);
+  task_.first_extended_ = {};
 }
 
 void TaskRunner::publish() {
@@ -168,13 +174,13 @@ void TaskRunner::answer_syscall() {
     if (task_.is_traced) leave_traced_call();
     return;
   }
-  if (is_restart(result)) restart_code_ = -result;
+  if (is_restart(result)) task_.restart_code = -result;
   task_.registers().set_result(result);
   // A call that was not interrupted (ppoll with something ready) puts its mask back before signals
   // that only it let through are acted on.
-  if (restart_code_ == 0 && result != -EINTR) restore_mask();
+  if (task_.restart_code == 0 && result != -EINTR) restore_mask();
   if (task_.is_traced) leave_traced_call();
-  if (restart_code_ != 0 || task_.saved_mask) handle_interruption();
+  if (task_.restart_code != 0 || task_.saved_mask) handle_interruption();
 }
 
 void TaskRunner::answer_fault(const platform::Fault& fault) {
@@ -198,7 +204,11 @@ void TaskRunner::answer_fault(const platform::Fault& fault) {
 void TaskRunner::handle_interruption() {
   do {
     task_.interrupted_.store(false, std::memory_order_seq_cst);
-    kernel_.gate().pass();
+    if (kernel_.gate().is_closed()) {
+      task_.stand();
+      kernel_.gate().pass();
+      task_.go_on();
+    }
     if (task_.identity_stale_.exchange(false, std::memory_order_acq_rel)) publish();
     if (Ref<Tracing> tracing = task_.tracing_ref()) tracing->stop_if_wanted(task_);
     stand_still();
@@ -223,7 +233,7 @@ SignalInfo TaskRunner::take_next_signal() {
 SignalInfo TaskRunner::show_to_tracer(SignalInfo info) {
   Ref<Tracing> tracing = task_.tracing_ref();
   if (!tracing) return info;
-  if (restart_code_ == 0) forget_call(task_.registers());
+  if (task_.restart_code == 0) forget_call(task_.registers());
   TraceStop stop{info.signal, 0, info, CallStop::kNone};
   int chosen = tracing->stop_here(task_, std::move(stop));
   if (chosen == info.signal) return info;
@@ -278,12 +288,13 @@ void TaskRunner::act_on_default(const SignalInfo& info) {
 }
 
 void TaskRunner::finish_call_without_handler() {
-  if (task_.is_traced && !is_in_call(task_.registers())) restart_code_ = 0;  // its tracer's wish
-  if (restart_code_ == kRestartWithState.value)
+  if (task_.is_traced && !is_in_call(task_.registers()))
+    task_.restart_code = 0;  // its tracer's wish
+  if (task_.restart_code == kRestartWithState.value)
     task_.registers().restart_as(SYS_restart_syscall);
-  else if (restart_code_ != 0)
+  else if (task_.restart_code != 0)
     task_.registers().restart_syscall();
-  restart_code_ = 0;
+  task_.restart_code = 0;
   restore_mask();
 }
 
@@ -296,14 +307,14 @@ void TaskRunner::restore_mask() {
 
 void TaskRunner::call_handler(const SignalInfo& info, const SignalAction& action) {
   platform::Registers& registers = task_.registers();
-  if (restart_code_ != 0) {
-    bool again = restart_code_ == kRestartAlways.value ||
-                 (restart_code_ == kRestart.value && (action.flags & SA_RESTART) != 0);
+  if (task_.restart_code != 0) {
+    bool again = task_.restart_code == kRestartAlways.value ||
+                 (task_.restart_code == kRestart.value && (action.flags & SA_RESTART) != 0);
     if (again)
       registers.restart_syscall();
     else
       registers.set_result(-EINTR);
-    restart_code_ = 0;
+    task_.restart_code = 0;
   }
   SignalSet mask = task_.saved_mask.value_or(task_.blocked);
   task_.saved_mask.reset();

@@ -40,11 +40,11 @@ class TaskRunner {
   void leave_traced_call();
   void prepare_step();
   void begin_life();
+  void take_over_restored();
   void publish();
 
   Task& task_;
   Kernel& kernel_;
-  std::int64_t restart_code_ = 0;  // what the current call asked for, 0: nothing
 };
 
 }  // namespace caisson::sandbox::kernel

@@ -11,7 +11,9 @@
 
 #include "base/mutex.h"
 #include "base/ref.h"
+#include "base/result.h"
 #include "sandbox/kernel/signals.h"
+#include "sandbox/state/tag.h"
 #include "sandbox/vfs/wait_queue.h"
 
 namespace caisson::sandbox::kernel {
@@ -37,6 +39,8 @@ class ControllingTerminal : public RefCounted {
   virtual void hang_up() = 0;                // the session's leader ended
   // Whose terminal it is from now on; null: nobody's. Under the task lock.
   virtual void set_session(Session* session) = 0;
+  virtual state::Tag save_tag() const { return state::Tag::kNone; }
+  virtual Result<> save(state::Writer& to);
 };
 
 // Both are named by the ids of the process that made them, and keep these from being given again
@@ -53,6 +57,10 @@ class Session : public RefCounted {
   Ref<ControllingTerminal> terminal;
   int foreground_group = 0;  // its id in the session's pid namespace
   int groups = 0;            // that have members
+
+  state::Tag save_tag() const { return state::Tag::kSession; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<Session>> restore(state::Reader& from);
 
  private:
   ~Session() override;
@@ -71,6 +79,10 @@ class ProcessGroup : public RefCounted {
   // it stopped for ever. Under the task lock; `leaving` counts as gone.
   bool is_orphaned(const ThreadGroup* leaving = nullptr) const;
   bool has_stopped_members() const;
+
+  state::Tag save_tag() const { return state::Tag::kProcessGroup; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<ProcessGroup>> restore(state::Reader& from);
 
  private:
   ~ProcessGroup() override;
@@ -158,7 +170,12 @@ class ThreadGroup final : public RefCounted {
   void add_peak_memory(std::uint64_t bytes);
   std::uint64_t peak_memory() const { return peak_memory_.load(std::memory_order_relaxed); }
 
+  state::Tag save_tag() const { return state::Tag::kThreadGroup; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<ThreadGroup>> restore(state::Reader& from);
+
  private:
+  Result<> restore_relatives(state::Reader& from);
   ~ThreadGroup() override;
   std::unique_ptr<GroupTimers> timers_;
   std::atomic<std::uint64_t> peak_memory_{0};

@@ -47,6 +47,9 @@ bool is_known(int advice) {
   }
 }
 
+bool drops(int advice) {
+  return advice == MADV_DONTNEED || advice == MADV_FREE || advice == kDontNeedLocked;
+}
 bool fills(int advice) { return advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE; }
 
 // Of MADV_FREE and the like: what the pages of a mapping must be. 0 or the error.
@@ -155,6 +158,8 @@ ErrnoOr<> MemoryMap::advise_part(platform::Thread* via, const Mapping& part, int
   switch (what_it_does(advice)) {
     case Does::kNothing: return {};
     case Does::kHost:
+      if (drops(advice) && !part.shared && image_pages_.touches(part.begin, part.backed_end))
+        return drop_pages(via, part);
       if (part.backed_end != part.begin)
         TRY(space_->advise(via, part.begin, part.backed_end - part.begin, advice));
       if (fills(advice) && part.backed_end != part.end) return std::unexpected(Errno{EFAULT});

@@ -82,6 +82,7 @@ void MemoryMap::erase(std::uint64_t begin, std::uint64_t end) {
   for (auto at = tree_.first_above(begin); at != tree_.end() && at->second.begin < end; ++at)
     if (at->second.file) dropped_.push_back(at->second.file);
   tree_.erase(begin, end);
+  image_pages_.remove(begin, end);
   full_from_ = std::min(std::max(full_from_, end), areas_.map_top);
 }
 
@@ -158,6 +159,7 @@ ErrnoOr<Ref<MemoryMap>> MemoryMap::fork(platform::Thread& caller) {
     Ref<platform::AddressSpace> space = TRY(space_->fork(caller));
     child = Ref<MemoryMap>::adopt(new MemoryMap(std::move(space), figures_));
     child->tree_ = tree_;
+    child->image_pages_ = image_pages_;
     child->areas_ = areas_;
     child->full_from_ = full_from_;
     child->layout_ = layout_;
@@ -166,7 +168,6 @@ ErrnoOr<Ref<MemoryMap>> MemoryMap::fork(platform::Thread& caller) {
     child->limits_ = limits_;
     child->peak_total_ = tree_.totals().total;
     child->ends_ = ends_;
-    child->islands_ = islands_;
     child->barriers = barriers.load();
     child->tree_.change(0, ~std::uint64_t{0}, [](Mapping& mapping) {
       if (mapping.file) mapping.file = mapping.file->inherited_by_mapping();

@@ -14,6 +14,7 @@
 #include "base/ref.h"
 #include "base/result.h"
 #include "sandbox/mm/address_layout.h"
+#include "sandbox/mm/address_set.h"
 #include "sandbox/mm/host_figures.h"
 #include "sandbox/mm/mapping.h"
 #include "sandbox/platform/platform.h"
@@ -23,6 +24,9 @@
 #include "sandbox/vfs/running_program.h"
 
 namespace caisson::sandbox::mm {
+
+class PageReader;
+struct SavedRun;
 
 constexpr std::size_t kMostMappings = 65530;  // vm.max_map_count
 
@@ -121,10 +125,6 @@ class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndO
   };
   ErrnoOr<FutexKey> futex_key(std::uint64_t address, bool is_private);
 
-  // The platform told of a place from which many calls come (platform::Event::site): lets it be
-  // changed if it lies in a program's text. `via` as above. Costs time only where that is not so.
-  void speed_up(platform::Thread& via, std::uint64_t site);
-
   // The limits that hold for copies, which have no caller to ask: those that a call told last.
   void set_limits(const MemoryLimits& limits);
 
@@ -148,7 +148,13 @@ class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndO
   // A copy of the mappings, in order.
   std::vector<Mapping> mappings() const;
 
+  // --- checkpoints (memory_save.cc)
+  state::Tag save_tag() const { return state::Tag::kMemoryMap; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<MemoryMap>> restore(state::Reader& from);
+
  private:
+  class PageSaver;
   struct Stretch {
     std::uint64_t begin = 0, end = 0;
   };
@@ -232,14 +238,18 @@ class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndO
   bool grow_stack(platform::Thread* via, std::uint64_t address);
   bool show_more(platform::Thread* via, const Mapping& mapping, std::uint64_t address);
   void cut_off(platform::Thread* via, const Mapping& mapping, std::uint64_t bytes);
-
-  ErrnoOr<> patch(platform::Thread& via, std::uint64_t site, const Mapping& text);
-  ErrnoOr<> add_island(platform::Thread& via, std::uint64_t site, const Mapping& text);
+  Result<> restore_run(const PageReader& pages, SavedRun run, bool may_map);
+  ErrnoOr<> show_run(const PageReader& pages, const Mapping& mapping, const SavedRun& run);
+  ErrnoOr<> copy_run(const PageReader& pages, const Mapping& mapping, const SavedRun& run);
+  ErrnoOr<> drop_pages(platform::Thread* via, const Mapping& part);
+  Result<> restore_mapping(state::Reader& from, std::uint64_t after);  // takes mutex_
 
   mutable Mutex mutex_;
   Ref<platform::AddressSpace> space_;
   const HostFigures* const figures_;
   MappingTree tree_;
+  // Where the host may have pages of a checkpoint's image below what was written since.
+  AddressSet image_pages_;
   AddressLayout areas_;
   std::uint64_t full_from_ = 0;  // no page is free from here to areas_.map_top
   ProgramLayout layout_;
@@ -252,8 +262,6 @@ class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndO
   std::map<const vfs::FileEnd*, Ref<vfs::FileEnd>> ends_;
   static constexpr std::size_t kMostEnds = 64;
   std::size_t most_ends_ = kMostEnds;  // before those that nobody else has are let go
-  // The platform's islands (AddressSpace::add_island()), the newest last.
-  std::vector<std::uint64_t> islands_;
   // Faults that the mappings allow, one after the other in the same page.
   std::uint64_t spurious_page_ = 0;
   int spurious_count_ = 0;

@@ -150,6 +150,12 @@ ErrnoOr<std::uint64_t> MemoryMap::move_pages(platform::Thread* via, const RemapC
       return std::unexpected(done.error());
     }
   }
+  if (image_pages_.touches(call.address, call.address + backed)) {
+    image_pages_.add(to, to + backed);
+    if (keeps)
+      TRY(drop_pages(via,
+                     part_of(*tree_.find(call.address), call.address, call.address + kept_length)));
+  }
   if (keeps)
     tree_.change(call.address, call.address + kept_length,
                  [](Mapping& old) { old.locked = old.lock_on_fault = false; });

@@ -21,6 +21,9 @@ class SharedMemory final : public vfs::File {
                                      bool shared) override;
   std::string link_text(const vfs::Path& root) override;
   ErrnoOr<> allocate(int mode, std::uint64_t offset, std::uint64_t length) override;
+  state::Tag save_tag() const override { return state::Tag::kSharedMemory; }
+  Result<> save(state::Writer& to) override;
+  static Result<Ref<vfs::File>> restore(state::Reader& from);
 
  private:
   SharedMemory(Fd memory, std::uint64_t length);

@@ -114,8 +114,7 @@ void StubProcess::prepare_thread(std::uint32_t index) const {
   ThreadCommand& command = this->command(index);
   command = {};
   command.stack = kAreas + std::uint64_t{index} * kAreaSize;
-  command.stack_size = kStackSize;
-  std::memset(area(index) + kRecordOffset, 0, sizeof(CallRecord));
+  command.stack_size = kHeadOffset;
   std::memset(area(index) + kHeadOffset, 0, sizeof(AreaHead));
 }
 

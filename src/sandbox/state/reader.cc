@@ -124,7 +124,12 @@ void Reader::later(std::function<Result<>(Reader&)> work) {
 
 Result<> Reader::finish() {
   if (!rest_.empty()) fail("its root is longer than it should be");
+  return settle();
+}
+
+Result<> Reader::settle() {
   TRY(check());
+  std::string_view outer_rest = rest_;
   while (!later_.empty()) {
     PutOff next = std::move(later_.front());
     later_.pop_front();
@@ -136,6 +141,7 @@ Result<> Reader::finish() {
     if (!rest_.empty() && !put_off_)
       return std::unexpected(damaged("an object is longer than it should be"));
   }
+  rest_ = outer_rest;
   return {};
 }
 

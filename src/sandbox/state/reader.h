@@ -99,7 +99,9 @@ class Reader {
   }
   // Runs when all that was asked for by then has been made, with the rest of the object's bytes.
   void later(std::function<Result<>(Reader&)> work);
-  // Does what was put off. After the last read of the root.
+  // Does what was put off so far: all that was asked for is whole then.
+  Result<> settle();
+  // The same after the last read of the root.
   Result<> finish();
 
   static Error damaged(std::string_view why);

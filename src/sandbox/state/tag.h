@@ -6,6 +6,9 @@
 
 namespace caisson::sandbox::state {
 
+class Reader;
+class Writer;
+
 enum class Tag : std::uint16_t {
   kNone = 0,  // it cannot be saved
   // vfs

@@ -6,6 +6,7 @@
 #include "sandbox/kernel/kernel.h"
 #include "sandbox/syscalls/answer.h"
 #include "sandbox/syscalls/clocks.h"
+#include "sandbox/syscalls/restart.h"
 #include "sandbox/syscalls/table.h"
 
 namespace caisson::sandbox::syscalls {
@@ -26,7 +27,9 @@ Value wait(Task& task, FutexAddress where, std::uint32_t expected, std::uint32_t
   if (result) return 0;
   // A wait for a while goes on after a stop with what is left of it.
   if (result.error() != kernel::kRestart || !deadline) return std::unexpected(result.error());
-  task.restart = [=](Task& again) { return wait(again, where, expected, bitset, deadline); };
+  task.restart = {kernel::RestartKind::kFutexWait,
+                  {where.address, where.is_private ? 1U : 0U, expected, bitset,
+                   static_cast<std::uint64_t>(*deadline)}};
   return std::unexpected(kernel::kRestartWithState);
 }
 
@@ -134,6 +137,12 @@ constexpr Entry kEntries[] = {
 };
 
 }  // namespace
+
+Value go_on_waiting_for_futex(Task& task, const kernel::Restart& restart) {
+  const auto& values = restart.values;
+  return wait(task, {values[0], values[1] != 0}, static_cast<std::uint32_t>(values[2]),
+              static_cast<std::uint32_t>(values[3]), static_cast<std::int64_t>(values[4]));
+}
 
 std::span<const Entry> futex_calls() { return kEntries; }
 

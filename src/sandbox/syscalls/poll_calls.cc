@@ -12,6 +12,7 @@
 #include "sandbox/syscalls/event_calls.h"
 #include "sandbox/syscalls/poll_timeout.h"
 #include "sandbox/syscalls/poll_wait.h"
+#include "sandbox/syscalls/restart.h"
 #include "sandbox/syscalls/table.h"
 
 namespace caisson::sandbox::syscalls {
@@ -75,7 +76,10 @@ bool was_interrupted(const Value& result) { return !result && result.error().val
 Value poll_until(Task& task, UserPtr<pollfd> address, std::uint32_t count, Timeout timeout) {
   Value result = do_poll(task, address, count, timeout);
   if (!was_interrupted(result)) return result;
-  task.restart = [=](Task& again) { return poll_until(again, address, count, timeout); };
+  task.restart = {
+      kernel::RestartKind::kPoll,
+      {address.address(), count, timeout.deadline ? 1U : 0U,
+       static_cast<std::uint64_t>(timeout.deadline.value_or(0)), timeout.immediate ? 1U : 0U}};
   return std::unexpected(kernel::kRestartWithState);
 }
 
@@ -267,6 +271,14 @@ constexpr Entry kEntries[] = {
 };
 
 }  // namespace
+
+Value go_on_polling(Task& task, const kernel::Restart& restart) {
+  const auto& [address, count, limited, deadline, immediate, unused] = restart.values;
+  Timeout timeout;
+  if (limited != 0) timeout.deadline = static_cast<std::int64_t>(deadline);
+  timeout.immediate = immediate != 0;
+  return poll_until(task, UserPtr<pollfd>(address), static_cast<std::uint32_t>(count), timeout);
+}
 
 std::span<const Entry> poll_calls() { return kEntries; }
 

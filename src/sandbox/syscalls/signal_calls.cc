@@ -11,6 +11,7 @@
 #include "sandbox/kernel/stop_gate.h"
 #include "sandbox/syscalls/answer.h"
 #include "sandbox/syscalls/clocks.h"
+#include "sandbox/syscalls/restart.h"
 #include "sandbox/syscalls/table.h"
 
 namespace caisson::sandbox::syscalls {
@@ -189,9 +190,14 @@ Value rt_sigreturn(Task& task, const Arguments&) {
 }
 
 Value restart_syscall(Task& task, const Arguments&) {
-  if (!task.restart) return fail(EINTR);
-  auto restart = std::exchange(task.restart, nullptr);
-  return restart(task);
+  kernel::Restart restart = std::exchange(task.restart, {});
+  switch (restart.kind) {
+    case kernel::RestartKind::kNone: break;
+    case kernel::RestartKind::kSleep: return go_on_sleeping(task, restart);
+    case kernel::RestartKind::kPoll: return go_on_polling(task, restart);
+    case kernel::RestartKind::kFutexWait: return go_on_waiting_for_futex(task, restart);
+  }
+  return fail(EINTR);
 }
 
 // --- sending

@@ -11,6 +11,7 @@
 #include "sandbox/kernel/kernel.h"
 #include "sandbox/syscalls/answer.h"
 #include "sandbox/syscalls/clocks.h"
+#include "sandbox/syscalls/restart.h"
 #include "sandbox/syscalls/table.h"
 
 namespace caisson::sandbox::syscalls {
@@ -115,9 +116,8 @@ Value sleep_for(Task& task, std::int64_t deadline, std::uint64_t remaining_addre
   std::int64_t left = deadline - task.kernel().monotonic_ns();
   if (left <= 0) return 0;
   TRY(store_if(task, remaining_address, to_timespec(left)));
-  task.restart = [deadline, remaining_address](Task& again) {
-    return sleep_for(again, deadline, remaining_address);
-  };
+  task.restart = {kernel::RestartKind::kSleep,
+                  {static_cast<std::uint64_t>(deadline), remaining_address}};
   return std::unexpected(kernel::kRestartWithState);
 }
 
@@ -173,6 +173,10 @@ constexpr Entry kEntries[] = {
 };
 
 }  // namespace
+
+Value go_on_sleeping(Task& task, const kernel::Restart& restart) {
+  return sleep_for(task, static_cast<std::int64_t>(restart.values[0]), restart.values[1]);
+}
 
 ErrnoOr<std::int64_t> clock_now(Task& task, int clock) {
   switch (clock) {

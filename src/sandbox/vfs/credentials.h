@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "base/ref.h"
+#include "base/result.h"
+#include "sandbox/state/tag.h"
 #include "sandbox/vfs/user_namespace.h"
 
 namespace caisson::sandbox::vfs {
@@ -42,6 +44,10 @@ class Credentials : public RefCounted {
   Ref<Credentials> copy() const;
   // uid 0 with every capability.
   static Ref<Credentials> root();
+
+  state::Tag save_tag() const { return state::Tag::kCredentials; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<Credentials>> restore(state::Reader& from);
 
  private:
   bool bit(int capability) const { return (effective >> capability & 1) != 0; }

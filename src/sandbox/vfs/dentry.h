@@ -51,6 +51,10 @@ class Dentry : public RefCounted {
   // The lock of a directory: its names are looked up for the first time, made and removed under it.
   Mutex& lock() { return mutex_; }
 
+  state::Tag save_tag() const { return state::Tag::kDentry; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<Dentry>> restore(state::Reader& from);
+
  private:
   friend class ChildTable;
   friend class DentryCache;

@@ -35,6 +35,11 @@ class PathFile final : public File {
   ErrnoOr<MapSource> map_source(std::uint64_t, std::uint64_t, int, bool) override {
     return failed(EBADF);
   }
+  state::Tag save_tag() const override { return state::Tag::kPathFile; }
+  Result<> save(state::Writer& to) override {
+    save_place(to);
+    return {};
+  }
 };
 
 }  // namespace

@@ -148,14 +148,22 @@ class File : public RefCounted {
   // nanoseconds; none: for ever.
   virtual std::optional<std::int64_t> wait_limit_ns(bool /*writing*/) { return std::nullopt; }
 
+  // --- checkpoints. By default a file that has a place is found again by it, and others cannot be
+  // saved; what holds more state than a position overrides both.
+  virtual state::Tag save_tag() const;
+  virtual Result<> save(state::Writer& to);
+
  protected:
   ~File() override;
+  // What all files have: place, flags, position.
+  void save_place(state::Writer& to);
   void last_reference_dropped() override;  // tells the watchers
 
   Mutex position_mutex_;
   std::uint64_t position_ = 0;
 
  private:
+  friend Result<Ref<File>> restore_placed_file(state::Reader& from);
   Path path_;
   Ref<Inode> inode_;
   std::atomic<std::uint32_t> flags_;
@@ -164,6 +172,10 @@ class File : public RefCounted {
   FileWatcher* watchers_ = nullptr;
   bool counts_as_writer_ = false;
 };
+
+// The default's other direction, and that of O_PATH (state/reader.h).
+Result<Ref<File>> restore_placed_file(state::Reader& from);
+Result<Ref<File>> restore_path_file(state::Reader& from);
 
 // The file as a T, or null when it is none. T has `static constexpr char kKind` and returns its
 // address from kind().

@@ -119,4 +119,14 @@ void FileLocks::release(const void* owner) {
   unlock(owner, 0, kEnd);
 }
 
+FileLocks::Held FileLocks::held_by(const void* owner) const {
+  Held held;
+  Locked lock(mutex_);
+  for (const RangeLock& range : ranges_)
+    if (range.owner == owner) held.ranges.push_back(range);
+  for (const Whole& whole : wholes_)
+    if (whole.owner == owner) held.whole_exclusive = whole.exclusive;
+  return held;
+}
+
 }  // namespace caisson::sandbox::vfs

@@ -34,6 +34,12 @@ class FileLocks {
   void release(const void* owner);
   // Notified (POLLOUT) when a lock goes.
   WaitQueue& queue() { return queue_; }
+  // What an owner has, for checkpoints.
+  struct Held {
+    std::vector<RangeLock> ranges;
+    std::optional<bool> whole_exclusive;
+  };
+  Held held_by(const void* owner) const;
 
  private:
   const RangeLock* find_conflict(const RangeLock& wanted) const;

@@ -15,6 +15,7 @@
 #include "base/mutex.h"
 #include "base/ref.h"
 #include "base/result.h"
+#include "sandbox/state/tag.h"
 #include "sandbox/vfs/credentials.h"
 
 namespace caisson::sandbox::vfs {
@@ -102,6 +103,20 @@ class Filesystem : public RefCounted {
   virtual ErrnoOr<> remount(std::string_view options, bool readonly);
   DentryCache& names() const { return *names_; }
   Watches& watches() const { return *watches_; }
+
+  // --- checkpoints. Which of those it is that the container's plan makes, so that making them
+  // again finds it; none: a guest mounted it.
+  std::optional<std::uint32_t> plan_number;
+  state::Tag save_tag() const { return state::Tag::kFilesystem; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<Filesystem>> restore(state::Reader& from);
+  // What is in it that making it again does not give.
+  virtual Result<> save_contents(state::Writer& to);
+  virtual Result<> restore_contents(state::Reader& from);
+  // File systems that it is put together of: they are saved beside it.
+  virtual std::vector<Ref<Filesystem>> layers() const { return {}; }
+  // Files that are open at a checkpoint must be the same at the restore: others write here.
+  virtual bool may_change_meanwhile() const { return false; }
 
  protected:
   ~Filesystem() override;
@@ -206,6 +221,10 @@ class Inode : public RefCounted {
   // Made when first asked for; `known`: null when nobody has.
   FileLocks& locks();
   FileLocks* known_locks() const { return locks_.load(std::memory_order_acquire); }
+
+  // For objects that no name leads to, at a checkpoint; by default they cannot be saved.
+  virtual state::Tag save_tag() const { return state::Tag::kNone; }
+  virtual Result<> save(state::Writer& to);
 
  protected:
   ~Inode() override;

@@ -51,6 +51,10 @@ class Mount : public RefCounted {
   Path mount_point() const;
   bool is_attached() const;
 
+  state::Tag save_tag() const { return state::Tag::kMount; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<Mount>> restore(state::Reader& from);
+
  private:
   friend class MountNamespace;
   ~Mount() override;
@@ -98,6 +102,10 @@ class MountNamespace : public RefCounted {
   std::uint64_t id() const { return id_; }  // inode number of /proc/PID/ns/mnt
   // Whose capabilities count for its mounts; null: the sandbox's own. Before others see it.
   Ref<UserNamespace> owner;
+
+  state::Tag save_tag() const { return state::Tag::kMountNamespace; }
+  Result<> save(state::Writer& to);
+  static Result<Ref<MountNamespace>> restore(state::Reader& from);
 
  private:
   using Key = std::pair<const Mount*, const Dentry*>;

@@ -35,7 +35,7 @@ ErrnoOr<> EpollFile::add(vfs::File& file, int fd, EpollEvent event, vfs::Caller&
     if (inner != nullptr || (event.events & ~kExclusiveMay) != 0)
       return std::unexpected(Errno{EINVAL});
   if (inner != nullptr) return add_nested(*inner, fd, event, caller);
-  return state_->add(file, fd, event, caller, {});
+  return state_->add(file, fd, event, &caller, {});
 }
 
 ErrnoOr<> EpollFile::add_nested(EpollFile& inner, int fd, EpollEvent event, vfs::Caller& caller) {
@@ -43,7 +43,7 @@ ErrnoOr<> EpollFile::add_nested(EpollFile& inner, int fd, EpollEvent event, vfs:
   if (inner.state_->leads_to(*state_, kMostLevels)) return std::unexpected(Errno{ELOOP});
   int levels = inner.state_->depth_below(kMostLevels) + 1 + state_->depth_above(kMostLevels);
   if (levels > kMostLevels) return std::unexpected(Errno{ELOOP});
-  return state_->add(inner, fd, event, caller, inner.state_);
+  return state_->add(inner, fd, event, &caller, inner.state_);
 }
 
 ErrnoOr<> EpollFile::modify(vfs::File& file, int fd, EpollEvent event, vfs::Caller& caller) {

@@ -30,12 +30,12 @@ class EpollItem;
 // What items and instance share: it lives on while a file that ends looks for its item.
 class EpollState final : public RefCounted {
  public:
-  ErrnoOr<> add(vfs::File& file, int fd, EpollEvent event, vfs::Caller& caller,
+  // `caller` null: nobody in particular asks.
+  ErrnoOr<> add(vfs::File& file, int fd, EpollEvent event, vfs::Caller* caller,
                 Ref<EpollState> inner);
   ErrnoOr<> modify(vfs::File& file, int fd, EpollEvent event, vfs::Caller& caller);
   ErrnoOr<> remove(vfs::File& file, int fd);
   std::vector<EpollEvent> collect(std::size_t most, vfs::Caller& caller);
-  // `caller` null: nobody in particular asks.
   bool ready(vfs::Caller* caller);
   bool has_candidates() const;
   void close();
@@ -45,6 +45,9 @@ class EpollState final : public RefCounted {
   int depth_below(int limit) const;
   int depth_above(int limit) const;
   bool leads_to(const EpollState& other, int limit) const;
+  Result<> save(state::Writer& to);
+  // A registration as it was; `events` with what add() puts to them.
+  ErrnoOr<> add_again(vfs::File& file, int fd, EpollEvent event, Ref<EpollState> inner);
 
   vfs::WaitQueue queue;
 
@@ -59,7 +62,7 @@ class EpollState final : public RefCounted {
   void list(EpollItem& item, bool first = false);
   EpollItem* take_candidate();
   void unlist(EpollItem& item);
-  void check_now(EpollItem& item, vfs::Caller& caller);
+  void check_now(EpollItem& item, vfs::Caller* caller);
   void remove_all_of(vfs::File& file);
   std::vector<Ref<EpollState>> inner_states() const;
   void add_outer(Ref<EpollState> outer);
@@ -97,9 +100,13 @@ class EpollFile final : public AnonymousFile {
   vfs::ReadyMask ready_for(vfs::Caller& caller) override;
   vfs::WaitQueue* wait_queue() override { return &state_->queue; }
   std::string info_text() override { return state_->info_text(); }
+  state::Tag save_tag() const override { return state::Tag::kEpollFile; }
+  Result<> save(state::Writer& to) override;
+  static Result<Ref<vfs::File>> restore(state::Reader& from);
 
  private:
   ~EpollFile() override;
+  Result<> restore_items(state::Reader& from);
   ErrnoOr<> add_nested(EpollFile& inner, int fd, EpollEvent event, vfs::Caller& caller);
   Ref<EpollState> state_;
 };

@@ -67,13 +67,13 @@ void EpollState::notified(EpollItem& item, vfs::ReadyMask ready) {
 
 // --- registrations
 
-void EpollState::check_now(EpollItem& item, vfs::Caller& caller) {
-  if (item.find(&caller) == 0) return;
+void EpollState::check_now(EpollItem& item, vfs::Caller* caller) {
+  if (item.find(caller) == 0) return;
   list(item);
   queue.notify(POLLIN | POLLRDNORM);
 }
 
-ErrnoOr<> EpollState::add(vfs::File& file, int fd, EpollEvent event, vfs::Caller& caller,
+ErrnoOr<> EpollState::add(vfs::File& file, int fd, EpollEvent event, vfs::Caller* caller,
                           Ref<EpollState> inner) {
   auto item = std::make_unique<EpollItem>(Ref<EpollState>::share(this), file, fd, event);
   item->queue = file.wait_queue();
@@ -100,7 +100,7 @@ ErrnoOr<> EpollState::modify(vfs::File& file, int fd, EpollEvent event, vfs::Cal
     return std::unexpected(Errno{EINVAL});
   item.events.store(event.events | kAlways, std::memory_order_seq_cst);
   item.data = event.data;
-  check_now(item, caller);
+  check_now(item, &caller);
   return {};
 }
 

@@ -23,6 +23,9 @@ class EventFile final : public AnonymousFile {
   vfs::ReadyMask ready() override;
   vfs::WaitQueue* wait_queue() override { return &queue_; }
   std::string info_text() override;
+  state::Tag save_tag() const override { return state::Tag::kEventFile; }
+  Result<> save(state::Writer& to) override;
+  static Result<Ref<vfs::File>> restore(state::Reader& from);
 
  private:
   Mutex mutex_;

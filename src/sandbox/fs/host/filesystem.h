@@ -91,6 +91,7 @@ class HostFilesystem final : public vfs::Filesystem {
   ErrnoOr<vfs::FilesystemStatus> status() override;
   ErrnoOr<> sync() override;
   bool revalidates() const override { return !options_.exclusive; }
+  bool may_change_meanwhile() const override { return true; }
 
   bool exclusive() const { return options_.exclusive; }
   const HostOptions& options() const { return options_; }

@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,6 +34,9 @@ class HostDescriptor final : public RefCounted, private HostWatch {
   vfs::ReadyMask ready();
 
   vfs::WaitQueue queue;
+  // Which of the container's standard streams it is, so that a restore gives another for it; none:
+  // of a program that came in later.
+  std::optional<std::uint32_t> standard;
 
  private:
   HostDescriptor(Fd fd, const struct stat& facts, std::uint32_t access, Ref<HostPoller> poller)
@@ -47,6 +51,11 @@ class HostDescriptor final : public RefCounted, private HostWatch {
   const std::uint32_t access_;
   const Ref<HostPoller> poller_;
   bool terminal_ = false, pollable_ = false, nonblocking_ = false;
+};
+
+// The container's standard streams, at a restore (a service of the state::Reader).
+struct StandardStreams {
+  std::array<Ref<HostDescriptor>, 3> host;
 };
 
 class InheritedFile final : public vfs::File {
@@ -77,6 +86,9 @@ class InheritedFile final : public vfs::File {
                                      bool shared) override;
   ErrnoOr<Ref<vfs::File>> reopen(std::uint32_t flags, vfs::Caller& caller) override;
   std::string link_text(const vfs::Path& root) override;
+  state::Tag save_tag() const override { return state::Tag::kInheritedFile; }
+  Result<> save(state::Writer& to) override;
+  static Result<Ref<vfs::File>> restore(state::Reader& from);
 
  private:
   Ref<HostDescriptor> host_;

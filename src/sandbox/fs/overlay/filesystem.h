@@ -46,6 +46,9 @@ class OverlayFilesystem final : public vfs::Filesystem {
   ErrnoOr<> sync() override { return upper_->sync(); }
   std::string options_text() const override { return options_.options_text; }
   SpecialFiles* special() const { return options_.special.get(); }
+  // Files of the lower layer may be others at a restore.
+  bool may_change_meanwhile() const override { return true; }
+  std::vector<Ref<vfs::Filesystem>> layers() const override { return {lower_, upper_}; }
 
   // The node of these: the one that is known, or a new one. `number`: its inode number.
   Ref<OverlayInode> inode_of(Ref<vfs::Inode> lower, Ref<vfs::Inode> upper, std::uint64_t number);

@@ -67,6 +67,11 @@ class Pipe final : public RefCounted {
   // With the last end the contents are gone (a FIFO lives on).
   void close_end(bool reader, bool writer);
 
+  state::Tag save_tag() const { return state::Tag::kPipe; }
+  Result<> save(state::Writer& to);
+  // Without its ends, which come with their files.
+  static Result<Ref<Pipe>> restore(state::Reader& from);
+
   // Where a file with these ends waits: readers hear nothing of what is for writers, so that
   // edge-triggered watchers see the edges that they see in Linux.
   vfs::WaitQueue& queue(bool as_reader, bool as_writer) {

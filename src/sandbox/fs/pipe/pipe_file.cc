@@ -12,6 +12,8 @@
 #include "base/text.h"
 #include "sandbox/fs/anon_inode/anon_file.h"
 #include "sandbox/fs/special.h"
+#include "sandbox/state/reader.h"
+#include "sandbox/state/writer.h"
 #include "sandbox/vfs/caller.h"
 
 namespace caisson::sandbox::fs {
@@ -128,6 +130,7 @@ namespace {
 
 class Fifo final : public FifoNode {
  public:
+  explicit Fifo(Ref<Pipe> pipe) : pipe_(std::move(pipe)) {}
   ErrnoOr<Ref<vfs::File>> open(const vfs::Path& path, Ref<vfs::Inode> inode,
                                std::uint32_t flags) override {
     bool write_only = (flags & O_ACCMODE) == O_WRONLY;
@@ -136,13 +139,21 @@ class Fifo final : public FifoNode {
     return Ref<vfs::File>(
         make_ref<PipeFile>(path, std::move(inode), flags, pipe_, std::uint64_t{0}));
   }
+  Result<> save(state::Writer& to) override {
+    to.refer(pipe_);
+    return {};
+  }
 
  private:
-  Ref<Pipe> pipe_ = make_ref<Pipe>();
+  Ref<Pipe> pipe_;
 };
 
 }  // namespace
 
-Ref<FifoNode> make_fifo_node() { return make_ref<Fifo>(); }
+Ref<FifoNode> make_fifo_node() { return make_ref<Fifo>(make_ref<Pipe>()); }
+
+Result<Ref<FifoNode>> restore_fifo_node(state::Reader& from) {
+  return Ref<FifoNode>(make_ref<Fifo>(TRY(from.object<Pipe>())));
+}
 
 }  // namespace caisson::sandbox::fs

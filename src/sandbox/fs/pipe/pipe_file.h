@@ -38,6 +38,9 @@ class PipeFile final : public vfs::File {
   ErrnoOr<> sync(bool data_only) override;
   ErrnoOr<Ref<vfs::File>> reopen(std::uint32_t flags, vfs::Caller& caller) override;
   std::string link_text(const vfs::Path& root) override;
+  state::Tag save_tag() const override { return state::Tag::kPipeFile; }
+  Result<> save(state::Writer& to) override;
+  static Result<Ref<vfs::File>> restore(state::Reader& from);
 
  private:
   ~PipeFile() override;

@@ -24,6 +24,9 @@ class SignalFile final : public AnonymousFile {
   vfs::ReadyMask ready_for(vfs::Caller& caller) override;
   vfs::WaitQueue* wait_queue() override { return &maker_->signal_arrivals; }
   std::string info_text() override;
+  state::Tag save_tag() const override { return state::Tag::kSignalFile; }
+  Result<> save(state::Writer& to) override;
+  static Result<Ref<vfs::File>> restore(state::Reader& from);
 
  private:
   Ref<kernel::ThreadGroup> maker_;

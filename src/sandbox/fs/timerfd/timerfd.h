@@ -31,6 +31,9 @@ class TimerFile final : public AnonymousFile, private kernel::Timer {
   vfs::ReadyMask ready() override;
   vfs::WaitQueue* wait_queue() override { return &queue_; }
   std::string info_text() override;
+  state::Tag save_tag() const override { return state::Tag::kTimerFile; }
+  Result<> save(state::Writer& to) override;
+  static Result<Ref<vfs::File>> restore(state::Reader& from);
 
  private:
   ~TimerFile() override;

@@ -67,7 +67,11 @@ class FileBytes {
   ErrnoOr<> add_seals(std::uint32_t seals);
   void set_seals(std::uint32_t seals);
 
+  Result<> save(state::Writer& to);
+  Result<> restore(state::Reader& from);
+
  private:
+  Result<> restore_runs(state::Reader& from);
   static constexpr std::uint64_t kInline = kPageSize;
   bool is_inline() const { return !range_; }
   bool sealed(std::uint32_t seals) const { return (seals_ & seals) != 0; }

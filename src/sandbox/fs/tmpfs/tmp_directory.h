@@ -15,6 +15,7 @@ namespace caisson::sandbox::fs {
 class TmpDirectory final : public TmpInode {
  public:
   TmpDirectory(TmpFilesystem& filesystem, const vfs::Creation& creation);
+  TmpDirectory(TmpFilesystem& filesystem, const Saved& saved) : TmpInode(filesystem, saved) {}
 
   ErrnoOr<Ref<vfs::Inode>> lookup(std::string_view name) override;
   ErrnoOr<Ref<vfs::Inode>> create(std::string_view name, const vfs::Creation& creation) override;
@@ -39,6 +40,9 @@ class TmpDirectory final : public TmpInode {
   // Empties it, at the end of the file system.
   void take_entries(std::vector<Ref<TmpInode>>& into);
 
+  // Its entries, of a checkpoint.
+  Result<> restore_entries(state::Reader& from);
+
   static constexpr std::uint64_t kFirstPosition = 2;  // behind "." and ".."
 
  private:
@@ -49,6 +53,7 @@ class TmpDirectory final : public TmpInode {
   };
   using Entries = std::map<std::uint64_t, Entry>;
   void add_size(vfs::Attributes& attributes) override;
+  Result<> save_rest(state::Writer& to) override;
   ErrnoOr<> insert(std::string_view name, Ref<TmpInode> inode);
   template <typename Made, typename... Args>
   ErrnoOr<Ref<vfs::Inode>> make(std::string_view name, const vfs::Creation& creation, Args... args);

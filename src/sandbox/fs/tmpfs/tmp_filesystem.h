@@ -46,6 +46,10 @@ class TmpFilesystem final : public vfs::Filesystem {
   // EINVAL when more is used than would be allowed.
   ErrnoOr<> remount(std::string_view options, bool readonly) override;
 
+  Result<> save_contents(state::Writer& to) override;
+  // In place of what is in it.
+  Result<> restore_contents(state::Reader& from) override;
+
   // A regular file that has no name. ENOSPC.
   ErrnoOr<Ref<TmpInode>> make_unnamed(const vfs::Creation& creation);
 

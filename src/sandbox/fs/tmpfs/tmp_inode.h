@@ -16,6 +16,16 @@ namespace caisson::sandbox::fs {
 
 class TmpInode : public vfs::Inode {
  public:
+  // What all kinds have, in a checkpoint.
+  struct Saved {
+    std::uint64_t number = 0;
+    std::uint32_t mode = 0, uid = 0, gid = 0, links = 0;
+    bool unnamed = false;
+    vfs::Timestamp accessed, modified, changed, born;
+    std::map<std::string, std::string, std::less<>> extended;
+  };
+  TmpInode(TmpFilesystem& filesystem, const Saved& saved);
+
   // Takes over the place among the file system's inodes that its maker has taken.
   TmpInode(TmpFilesystem& filesystem, const vfs::Creation& creation);
 
@@ -45,21 +55,31 @@ class TmpInode : public vfs::Inode {
   // Part of attributes() for wants_access_time().
   vfs::Attributes times();
 
+  state::Tag save_tag() const override { return state::Tag::kTmpInode; }
+  Result<> save(state::Writer& to) override;
+  static Result<Ref<vfs::Inode>> restore(state::Reader& from);
+
  protected:
   ~TmpInode() override;
   // Size and blocks, by kind.
   virtual void add_size(vfs::Attributes& attributes) = 0;
   virtual ErrnoOr<> resize(std::uint64_t size);
+  // What its kind has beyond that.
+  virtual Result<> save_rest(state::Writer& to) = 0;
 
  private:
+  Saved saved();
+  void apply(const Saved& saved);
+  static Result<Ref<TmpInode>> make(state::Reader& from, TmpFilesystem& filesystem,
+                                    const Saved& saved);
   using ExtendedAttributes = std::map<std::string, std::string, std::less<>>;
-  const std::uint64_t number_;
+  std::uint64_t number_;  // fixed, but for a root that is restored
   std::atomic<std::uint32_t> mode_, uid_, gid_;
   Mutex mutex_;
   std::uint32_t links_ = 1;
   bool unnamed_ = false;  // never had a name, and may get one
   vfs::Timestamp accessed_, modified_, changed_;
-  const vfs::Timestamp born_;
+  vfs::Timestamp born_;
   std::unique_ptr<ExtendedAttributes> extended_;
   std::size_t extended_size_ = 0;
 };
@@ -69,11 +89,14 @@ class TmpSymlink final : public TmpInode {
  public:
   TmpSymlink(TmpFilesystem& filesystem, const vfs::Creation& creation, std::string_view target)
       : TmpInode(filesystem, creation), target_(target) {}
+  TmpSymlink(TmpFilesystem& filesystem, const Saved& saved, std::string target)
+      : TmpInode(filesystem, saved), target_(std::move(target)) {}
   ErrnoOr<std::string> read_link(vfs::Caller*) override { return target_; }
 
  private:
   ~TmpSymlink() override = default;
   void add_size(vfs::Attributes& attributes) override { attributes.size = target_.size(); }
+  Result<> save_rest(state::Writer& to) override;
   const std::string target_;
 };
 
@@ -81,12 +104,16 @@ class TmpSymlink final : public TmpInode {
 class TmpSpecial final : public TmpInode {
  public:
   TmpSpecial(TmpFilesystem& filesystem, const vfs::Creation& creation, std::uint64_t device);
+  TmpSpecial(TmpFilesystem& filesystem, const Saved& saved, std::uint64_t device,
+             Ref<FifoNode> fifo)
+      : TmpInode(filesystem, saved), device_(device), fifo_(std::move(fifo)) {}
   ErrnoOr<Ref<vfs::File>> open(const vfs::Path& path, vfs::OpenFlags flags,
                                vfs::Caller& caller) override;
 
  private:
   ~TmpSpecial() override = default;
   void add_size(vfs::Attributes& attributes) override { attributes.special_device = device_; }
+  Result<> save_rest(state::Writer& to) override;
   const std::uint64_t device_;
   const Ref<FifoNode> fifo_;
 };

@@ -10,6 +10,8 @@ namespace caisson::sandbox::fs {
 class TmpRegular final : public TmpInode {
  public:
   TmpRegular(TmpFilesystem& filesystem, const vfs::Creation& creation);
+  TmpRegular(TmpFilesystem& filesystem, const Saved& saved)
+      : TmpInode(filesystem, saved), bytes_(filesystem.memory(), filesystem.pages()) {}
   ErrnoOr<Ref<vfs::File>> open(const vfs::Path& path, vfs::OpenFlags flags,
                                vfs::Caller& caller) override;
   FileBytes& bytes() { return bytes_; }
@@ -17,6 +19,7 @@ class TmpRegular final : public TmpInode {
  private:
   ~TmpRegular() override = default;
   void add_size(vfs::Attributes& attributes) override;
+  Result<> save_rest(state::Writer& to) override;
   ErrnoOr<> resize(std::uint64_t size) override { return bytes_.resize(size); }
   FileBytes bytes_;
 };
@@ -43,6 +46,10 @@ class TmpRegularFile final : public vfs::File {
                                      bool shared) override;
   ErrnoOr<std::int64_t> control(vfs::Caller& caller, int command, std::uint64_t argument) override;
   FileBytes& bytes() { return regular_.bytes(); }
+  // One without a place is that of a memfd_create(2).
+  state::Tag save_tag() const override;
+  Result<> save(state::Writer& to) override;
+  static Result<Ref<vfs::File>> restore(state::Reader& from);
 
  private:
   ~TmpRegularFile() override;

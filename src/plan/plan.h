@@ -326,7 +326,7 @@ enum class FileAccess {
 };
 
 struct SandboxPlan {
-  std::string platform;  // "ptrace", "systrap"; empty: what works best here
+  std::string platform;  // "ptrace", "systrap", "systrap,nopatch"; empty: what works best here
   bool host_network = false;
   FileAccess root_access = FileAccess::kExclusive;
   FileAccess mount_access = FileAccess::kShared;

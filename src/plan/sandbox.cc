@@ -146,8 +146,9 @@ Result<> plan_sandbox(const Input& in, Plan& plan) {
   if (wall != "sandbox") return bad_value(kWallAnnotation, wall, "namespaces or sandbox");
   SandboxPlan sandbox;
   sandbox.platform = annotation(in.spec, kPlatformAnnotation);
-  if (!sandbox.platform.empty() && sandbox.platform != "ptrace" && sandbox.platform != "systrap")
-    return bad_value(kPlatformAnnotation, sandbox.platform, "systrap or ptrace");
+  constexpr std::string_view kPlatforms[] = {"", "ptrace", "systrap", "systrap,nopatch"};
+  if (std::ranges::find(kPlatforms, sandbox.platform) == std::end(kPlatforms))
+    return bad_value(kPlatformAnnotation, sandbox.platform, "systrap, systrap,nopatch or ptrace");
   sandbox.host_network =
       plan.namespaces.of(NamespaceKind::kNetwork).action == NamespaceAction::kKeep;
   sandbox.root_access = TRY(file_access(in.spec, kFileAccessAnnotation, FileAccess::kExclusive));

@@ -14,7 +14,7 @@ namespace caisson::plan {
 
 // The annotations that choose the wall and what belongs to it. Values:
 //   org.caisson.wall          namespaces | sandbox
-//   org.caisson.platform      systrap | ptrace
+//   org.caisson.platform      systrap | systrap,nopatch (guest code is not changed) | ptrace
 //   org.caisson.file-access   exclusive | shared: the root, see FileAccess
 //   org.caisson.file-access-mounts  the same for bind mounts
 //   org.caisson.overlay       none | memory | /DIRECTORY[,size=BYTES]: where writes to the root go

@@ -93,7 +93,7 @@ Result<> make_platform(Boot& boot) {
     boot.platform = TRY(platform::make_ptrace(boot.mappings));
     return {};
   }
-  auto fast = platform::make_systrap(boot.mappings);
+  auto fast = platform::make_systrap(boot.mappings, chosen != "systrap,nopatch");
   if (!fast && chosen.empty()) {
     boot.platform = TRY(platform::make_ptrace(boot.mappings));
     return {};

@@ -72,7 +72,10 @@ void TaskRunner::run() {
     }
     platform::Event event = run_guest();
     switch (event.kind) {
-      case platform::EventKind::kSyscall: answer_syscall(); break;
+      case platform::EventKind::kSyscall:
+        if (event.site != 0) task_.memory().speed_up(task_.thread(), event.site);
+        answer_syscall();
+        break;
       case platform::EventKind::kFault: answer_fault(event.fault); break;
       case platform::EventKind::kInterrupted: break;
       case platform::EventKind::kGone: kernel_.exit_group(task_, SIGKILL); break;

@@ -68,6 +68,16 @@ class FakeSpace final : public platform::AddressSpace {
     return Ref<platform::AddressSpace>(child);
   }
 
+  ErrnoOr<> add_island(platform::Thread&, std::uint64_t address) override {
+    islands.push_back(address);
+    return {};
+  }
+  ErrnoOr<> patch(platform::Thread&, const platform::PatchRequest& request) override {
+    patches.push_back(request);
+    if (request.island != full_island) return {};
+    return std::unexpected(Errno{ENOSPC});
+  }
+
   ErrnoOr<> map(platform::Thread*, const platform::MapRequest& request) override {
     TRY(order("map"));
     int flags = (request.shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED |
@@ -187,6 +197,9 @@ class FakeSpace final : public platform::AddressSpace {
   void* at(std::uint64_t address) const { return reinterpret_cast<void*>(base_ + address); }
 
   std::map<std::uint64_t, HostPart> parts;
+  std::vector<std::uint64_t> islands;
+  std::vector<platform::PatchRequest> patches;  // as they were asked for
+  std::uint64_t full_island = 0;
   std::vector<std::string> log;  // of orders, by their names
   int fail_with = 0;             // the order after `orders_before_failure` more fails so
   int orders_before_failure = 0;

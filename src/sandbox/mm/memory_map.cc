@@ -168,6 +168,7 @@ ErrnoOr<Ref<MemoryMap>> MemoryMap::fork(platform::Thread& caller) {
     child->limits_ = limits_;
     child->peak_total_ = tree_.totals().total;
     child->ends_ = ends_;
+    child->islands_ = islands_;
     child->barriers = barriers.load();
     child->tree_.change(0, ~std::uint64_t{0}, [](Mapping& mapping) {
       if (mapping.file) mapping.file = mapping.file->inherited_by_mapping();

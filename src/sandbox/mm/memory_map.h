@@ -125,6 +125,10 @@ class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndO
   };
   ErrnoOr<FutexKey> futex_key(std::uint64_t address, bool is_private);
 
+  // The platform told of a place from which many calls come (platform::Event::site): lets it be
+  // changed if it lies in a program's text. `via` as above. Costs time only where that is not so.
+  void speed_up(platform::Thread& via, std::uint64_t site);
+
   // The limits that hold for copies, which have no caller to ask: those that a call told last.
   void set_limits(const MemoryLimits& limits);
 
@@ -244,6 +248,9 @@ class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndO
   ErrnoOr<> drop_pages(platform::Thread* via, const Mapping& part);
   Result<> restore_mapping(state::Reader& from, std::uint64_t after);  // takes mutex_
 
+  ErrnoOr<> patch(platform::Thread& via, std::uint64_t site, const Mapping& text);
+  ErrnoOr<> add_island(platform::Thread& via, std::uint64_t site, const Mapping& text);
+
   mutable Mutex mutex_;
   Ref<platform::AddressSpace> space_;
   const HostFigures* const figures_;
@@ -262,6 +269,8 @@ class MemoryMap final : public RefCounted, public vfs::Memory, private vfs::EndO
   std::map<const vfs::FileEnd*, Ref<vfs::FileEnd>> ends_;
   static constexpr std::size_t kMostEnds = 64;
   std::size_t most_ends_ = kMostEnds;  // before those that nobody else has are let go
+  // The platform's islands (AddressSpace::add_island()), the newest last.
+  std::vector<std::uint64_t> islands_;
   // Faults that the mappings allow, one after the other in the same page.
   std::uint64_t spurious_page_ = 0;
   int spurious_count_ = 0;

@@ -50,6 +50,9 @@ struct Fault {
 struct Event {
   EventKind kind = EventKind::kInterrupted;
   Fault fault;
+  // kSyscall: not 0 when many calls came from here, so that AddressSpace::patch() would pay. The
+  // address behind the instruction.
+  std::uint64_t site = 0;
 };
 
 // What an order to map shows: a file of the host, or anonymous memory (fd -1).
@@ -61,6 +64,15 @@ struct MapRequest {
   int fd = -1;                // kernel's descriptor; it is passed to the stub for this one call
   std::uint64_t offset = 0;   // in the file, page-aligned
   bool no_reserve = false;    // MAP_NORESERVE
+};
+
+// A place in guest code that is to be changed so that its calls cost less.
+struct PatchRequest {
+  std::uint64_t site = 0;    // as in Event
+  std::uint64_t island = 0;  // where add_island() was told to put one
+  // The mapping that holds it, which the guest cannot write.
+  std::uint64_t begin = 0, length = 0;
+  int protection = 0;
 };
 
 class Thread;
@@ -94,6 +106,18 @@ class AddressSpace : public RefCounted {
   // madvise(2), for the advice values that drop or populate pages.
   virtual ErrnoOr<> advise(Thread* via, std::uint64_t address, std::uint64_t length,
                            int advice) = 0;
+
+  // --- calls made cheaper, on platforms that report sites. `via` as above. An island is a page of
+  // the platform's code among the guest's memory, which the guest may read and execute; calls of
+  // sites nearer than kIslandReach can be led there.
+  static constexpr std::uint64_t kIslandSize = 4096, kIslandReach = 0x7fff0000;
+  virtual ErrnoOr<> add_island(Thread& via, std::uint64_t address);
+  // ENOSPC: the island is full. Other errors: the site is not one that can be changed, or not now.
+  virtual ErrnoOr<> patch(Thread& via, const PatchRequest& request);
+
+  // In a copy of guest memory from `address` on: what was patched becomes again what it was, for
+  // those to whom the copy is to be the program's (a save, a debugger). For any thread.
+  virtual void undo_patches(std::uint64_t address, std::span<std::byte> copy);
 
   // --- memory from outside, for any thread. Returns how many bytes were copied before the first
   // address that cannot be accessed; EFAULT when that is none. The guest may change the memory
@@ -179,8 +203,9 @@ class Platform {
 // later but must not change its user or group. They raise SIGCHLD, and are waited for by their
 // pidfds: do not ignore SIGCHLD, nor wait for any child (-1). `mappings`: what /proc/self/maps
 // said, from who has no /proc any more; else it is read here and not later. An address space and
-// its threads may outlive the platform object.
+// its threads may outlive the platform object. `patches`: whether calls of hot sites are made
+// cheaper.
 Result<std::unique_ptr<Platform>> make_ptrace(std::string mappings = {});
-Result<std::unique_ptr<Platform>> make_systrap(std::string mappings = {});
+Result<std::unique_ptr<Platform>> make_systrap(std::string mappings = {}, bool patches = true);
 
 }  // namespace caisson::sandbox::platform

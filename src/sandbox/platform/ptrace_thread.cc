@@ -214,7 +214,7 @@ ErrnoOr<Fault> PtraceThread::fault(int signal) {
   user_regs_struct handler{};
   TRY(trace(kRequestGetRegisters, thread_, 0, &handler));
   std::uint64_t begin = kAreas + std::uint64_t{index()} * kAreaSize;
-  if (handler.rdx < begin || handler.rdx > begin + kHeadOffset - sizeof(ucontext_t)) return fault;
+  if (handler.rdx < begin || handler.rdx > begin + kStackSize - sizeof(ucontext_t)) return fault;
   ucontext_t frame;
   std::memcpy(&frame, area() + (handler.rdx - begin), sizeof frame);
   fault.trap = static_cast<std::uint32_t>(frame.uc_mcontext.gregs[REG_TRAPNO]);

@@ -24,6 +24,15 @@ void copy_registers(Registers& to, const greg_t (&from)[NGREG]) {
   to.orig_rax = ~std::uint64_t{0};
 }
 
+void copy_registers(Registers& to, const CallRecord& from) {
+  to.r15 = from.r15, to.r14 = from.r14, to.r13 = from.r13, to.r12 = from.r12;
+  to.rbp = from.rbp, to.rbx = from.rbx, to.r11 = from.r11, to.r10 = from.r10;
+  to.r9 = from.r9, to.r8 = from.r8, to.rax = from.rax, to.rcx = from.rcx;
+  to.rdx = from.rdx, to.rsi = from.rsi, to.rdi = from.rdi, to.rip = from.rip;
+  to.eflags = from.eflags, to.rsp = from.rsp;
+  to.orig_rax = ~std::uint64_t{0};
+}
+
 void copy_registers(SignalFrame& to, const Registers& from) {
   for (const Pair& pair : kPairs) to.registers[pair.frame] = static_cast<greg_t>(from.*pair.ours);
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "sandbox/abi/registers.h"
+#include "sandbox/platform/layout.h"
 
 namespace caisson::sandbox::platform {
 
@@ -25,6 +26,7 @@ struct SignalFrame {
 static_assert(offsetof(SignalFrame, info) == 304);
 
 void copy_registers(abi::Registers& to, const greg_t (&from)[NGREG]);
+void copy_registers(abi::Registers& to, const CallRecord& from);
 void copy_registers(SignalFrame& to, const abi::Registers& from);
 
 }  // namespace caisson::sandbox::platform

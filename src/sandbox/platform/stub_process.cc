@@ -114,7 +114,8 @@ void StubProcess::prepare_thread(std::uint32_t index) const {
   ThreadCommand& command = this->command(index);
   command = {};
   command.stack = kAreas + std::uint64_t{index} * kAreaSize;
-  command.stack_size = kHeadOffset;
+  command.stack_size = kStackSize;
+  std::memset(area(index) + kRecordOffset, 0, sizeof(CallRecord));
   std::memset(area(index) + kHeadOffset, 0, sizeof(AreaHead));
 }
 

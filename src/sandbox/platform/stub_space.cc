@@ -34,7 +34,21 @@ StubThread::StubThread(StubSpace& space, std::uint32_t index)
 
 AddressSpace& StubThread::address_space() { return *space_; }
 StubProcess& StubThread::process() const { return space_->process(); }
-void StubThread::hand_out(Ref<StubSpace> space) { keeps_ = std::move(space); }
+void StubThread::hand_out(Ref<StubSpace> space) {
+  keeps_ = std::move(space);
+  ++space_->threads_;
+}
+StubThread::~StubThread() {
+  if (keeps_) --space_->threads_;
+}
+
+ErrnoOr<> AddressSpace::add_island(Thread&, std::uint64_t) {
+  return std::unexpected(Errno{ENOSYS});
+}
+ErrnoOr<> AddressSpace::patch(Thread&, const PatchRequest&) {
+  return std::unexpected(Errno{ENOSYS});
+}
+void AddressSpace::undo_patches(std::uint64_t, std::span<std::byte>) {}
 
 StubSpace::StubSpace(Ref<StubFamily> family, std::unique_ptr<StubProcess> process)
     : family_(std::move(family)), process_(std::move(process)) {}

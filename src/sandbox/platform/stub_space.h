@@ -36,6 +36,8 @@ class StubThread : public Thread {
   virtual void give_back() {}
   virtual ErrnoOr<> take_over(Thread& parent) = 0;  // floating point and vector registers
 
+  ~StubThread() override;
+
   std::uint32_t index() const { return index_; }
   // From here on the thread keeps its address space alive.
   void hand_out(Ref<StubSpace> space);
@@ -83,6 +85,8 @@ class StubSpace : public AddressSpace {
   StubFamily& family() const { return *family_; }
   // Thread 1, which the stub was born with, becomes the spare.
   ErrnoOr<> take_first_thread();
+  // How many guest threads there are.
+  int threads() const { return threads_; }
   // The thread with this index is leaving; the index may be used again when `gone` says so (an
   // empty Fd: at once).
   void free_index(std::uint32_t index, Fd gone);
@@ -112,6 +116,8 @@ class StubSpace : public AddressSpace {
   Mutex spare_mutex_;                            // before mutex_
   // A thread that nobody owns yet. It carries out orders that come by no thread.
   std::unique_ptr<StubThread> spare_;
+  friend class StubThread;  // counts itself
+  std::atomic<int> threads_ = 0;
   Mutex mutex_;
   std::uint32_t next_index_ = 2;  // 0 is the helper, 1 the thread that each stub is born with
   std::vector<std::uint32_t> free_;

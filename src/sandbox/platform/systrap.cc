@@ -9,33 +9,11 @@
 #include <utility>
 
 #include "sandbox/platform/platform.h"
-#include "sandbox/platform/systrap_thread.h"
+#include "sandbox/platform/systrap_space.h"
 #include "sys/process.h"
 
 namespace caisson::sandbox::platform {
 namespace {
-
-class SystrapSpace final : public StubSpace {
- public:
-  SystrapSpace(Ref<StubFamily> family, std::unique_ptr<StubProcess> process,
-               Ref<SystrapContext> context)
-      : StubSpace(std::move(family), std::move(process)), context_(std::move(context)) {}
-
- protected:
-  ErrnoOr<std::unique_ptr<StubThread>> take_thread(std::uint32_t index,
-                                                   std::uint32_t ready) override {
-    Fd listener = TRY(process().take_descriptor(static_cast<int>(ready) - 1));
-    auto thread = std::make_unique<SystrapThread>(*this, index, std::move(listener), *context_);
-    TRY(thread->begin());
-    return thread;
-  }
-  Ref<StubSpace> make_sibling(std::unique_ptr<StubProcess> process) override {
-    return make_ref<SystrapSpace>(Ref<StubFamily>::share(&family()), std::move(process), context_);
-  }
-
- private:
-  Ref<SystrapContext> context_;
-};
 
 class Systrap final : public Platform {
  public:
@@ -82,7 +60,7 @@ int usable_processors() {
 
 }  // namespace
 
-Result<std::unique_ptr<Platform>> make_systrap(std::string mappings) {
+Result<std::unique_ptr<Platform>> make_systrap(std::string mappings, bool patches) {
   constexpr unsigned long kFsGsBase = 1 << 1;  // HWCAP2_FSGSBASE
   if ((::getauxval(AT_HWCAP2) & kFsGsBase) == 0)
     return std::unexpected(
@@ -93,6 +71,8 @@ Result<std::unique_ptr<Platform>> make_systrap(std::string mappings) {
   auto family = TRY(StubFamily::create(false, std::move(mappings)));
   auto context = make_ref<SystrapContext>(usable_processors());
   context->patience = patience(begin, Moment());
+  if (patches)
+    context->islands = TRY_CTX(IslandFile::create(kEnter), "make the memory for trampolines");
   return std::make_unique<Systrap>(std::move(family), std::move(context));
 }
 

@@ -1,5 +1,3 @@
-#include "sandbox/platform/systrap_thread.h"
-
 #include <signal.h>
 #include <sys/syscall.h>
 
@@ -8,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "sandbox/platform/systrap_space.h"
 #include "sys/process.h"
 
 namespace caisson::sandbox::platform {
@@ -46,16 +45,20 @@ ErrnoOr<> SystrapThread::begin() {
   thread_ = static_cast<pid_t>(notice_.pid);
   std::uint64_t begin = kAreas + std::uint64_t{index()} * kAreaSize;
   frame_at_ = data.args[1] - begin;
-  if (frame_at_ % 8 != 0 || frame_at_ > kHeadOffset - sizeof(SignalFrame))
+  if (frame_at_ % 8 != 0 || frame_at_ > kStackSize - sizeof(SignalFrame))
     return std::unexpected(broken());
   image_at_ = frame().extended_state - begin;
-  if (image_at_ % 64 != 0 || image_at_ > kHeadOffset) return std::unexpected(broken());
-  auto layout = described_layout({area() + image_at_, kHeadOffset - image_at_});
+  if (image_at_ % 64 != 0 || image_at_ > kStackSize) return std::unexpected(broken());
+  auto layout = described_layout({area() + image_at_, kStackSize - image_at_});
   if (!layout) return std::unexpected(broken());
   layout_ = *layout;
   extended_.resize(layout_.whole_size());
   command().patience = context_.patience;
   load_registers();
+  if (context_.islands) {
+    command().patches = 1;
+    record().self = head().gs_base = record_address();
+  }
   return {};
 }
 
@@ -68,6 +71,12 @@ SystrapThread::~SystrapThread() {
 
 SignalFrame& SystrapThread::frame() const {
   return *reinterpret_cast<SignalFrame*>(area() + frame_at_);
+}
+CallRecord& SystrapThread::record() const {
+  return *reinterpret_cast<CallRecord*>(area() + kRecordOffset);
+}
+std::uint64_t SystrapThread::record_address() const {
+  return kAreas + std::uint64_t{index()} * kAreaSize + kRecordOffset;
 }
 std::span<std::byte> SystrapThread::image() const {
   return {area() + image_at_, layout_.whole_size()};
@@ -116,7 +125,7 @@ Event SystrapThread::run() {
 }
 
 ErrnoOr<Event> SystrapThread::resume() {
-  store_frame();
+  TRY(store_state());
   std::atomic_ref(command().watched).store(looks_ ? 1 : 0);
   TRY(answer(kResume));
   extended_known_ = false;
@@ -131,17 +140,25 @@ ErrnoOr<Event> SystrapThread::resume() {
 bool SystrapThread::look() {
   std::atomic_ref lane(head().lane);
   std::uint64_t end = __builtin_ia32_rdtsc() + context_.patience;
-  while (lane.load(std::memory_order_acquire) != kLaneCalled && __builtin_ia32_rdtsc() < end)
-    __builtin_ia32_pause();
-  std::uint32_t called = kLaneCalled;
-  if (lane.compare_exchange_strong(called, kLaneTaken)) {
+  auto called = [&lane] {
+    std::uint32_t state = lane.load(std::memory_order_acquire);
+    return state == kLaneCalled || state == kLaneRecorded;
+  };
+  while (!called() && __builtin_ia32_rdtsc() < end) __builtin_ia32_pause();
+  if (take_call()) {
     policy_.seen();
     return true;
   }
   if (policy_.missed()) stop_looking();
   std::atomic_ref(command().watched).store(0);
-  called = kLaneCalled;
-  return lane.compare_exchange_strong(called, kLaneTaken);
+  return take_call();
+}
+
+bool SystrapThread::take_call() {
+  std::atomic_ref lane(head().lane);
+  std::uint32_t state = lane.load(std::memory_order_acquire);
+  recorded_ = state == kLaneRecorded;
+  return (recorded_ || state == kLaneCalled) && lane.compare_exchange_strong(state, kLaneTaken);
 }
 
 void SystrapThread::stop_looking() {
@@ -153,8 +170,9 @@ void SystrapThread::stop_looking() {
 void SystrapThread::judge_wait(std::uint64_t began) {
   if (looks_) return;
   // The wait was mostly two wake-ups, if the guest had little to do: on some hosts of 50 us.
-  bool soon = notice_.data.instruction_pointer == kGateSyscall &&
-              __builtin_ia32_rdtsc() - began < std::uint64_t{context_.patience} * 4;
+  bool is_call = notice_.data.instruction_pointer == kGateSyscall ||
+                 notice_.data.instruction_pointer == kGateRecord;
+  bool soon = is_call && __builtin_ia32_rdtsc() - began < std::uint64_t{context_.patience} * 4;
   if (!policy_.came(soon) || !context_.budget.take()) return;
   looks_ = true;
   listener_.wake_here(false);
@@ -162,12 +180,15 @@ void SystrapThread::judge_wait(std::uint64_t began) {
 
 // Every cache line that is written here has to come back to the stub's processor: as few as
 // possible.
-void SystrapThread::store_frame() {
+ErrnoOr<> SystrapThread::store_state() {
   SignalFrame& frame = this->frame();
-  if (registers_.rax != loaded_.rax) frame.registers[REG_RAX] = static_cast<greg_t>(registers_.rax);
+  if (registers_.rax != loaded_.rax && recorded_) record().rax = registers_.rax;
+  if (registers_.rax != loaded_.rax && !recorded_)
+    frame.registers[REG_RAX] = static_cast<greg_t>(registers_.rax);
   loaded_.rax = registers_.rax;
   loaded_.orig_rax = registers_.orig_rax;
-  if (registers_ == loaded_) return;
+  if (registers_ == loaded_) return {};
+  TRY(frame_state());
   loaded_ = registers_;
   copy_registers(frame, registers_);
   frame.extended_state = kAreas + std::uint64_t{index()} * kAreaSize + image_at_;
@@ -176,21 +197,43 @@ void SystrapThread::store_frame() {
   // The stub loads these by instructions that fault on other addresses.
   head.fs_base = is_canonical(registers_.fs_base) ? registers_.fs_base : 0;
   head.gs_base = is_canonical(registers_.gs_base) ? registers_.gs_base : 0;
+  if (head.gs_base == 0 && context_.islands) head.gs_base = record_address();
+  return {};
+}
+
+ErrnoOr<> SystrapThread::frame_state() {
+  if (!recorded_) return {};
+  TRY(answer(kFrame));
+  TRY(receive());
+  if (notice_.data.instruction_pointer != kGateEvent || notice_.data.args[0] != kFramed)
+    return std::unexpected(broken());
+  recorded_ = false;
+  return {};
 }
 
 void SystrapThread::load_registers() {
-  greg_t registers[NGREG];
-  std::memcpy(registers, frame().registers, sizeof registers);
-  copy_registers(registers_, registers);
   AreaHead head;
   std::memcpy(&head, &this->head(), sizeof head);
+  if (recorded_) {
+    CallRecord record;
+    std::memcpy(&record, &this->record(), sizeof record);
+    copy_registers(registers_, record);
+    head.gs_base = record_address();
+  } else {
+    greg_t registers[NGREG];
+    std::memcpy(registers, frame().registers, sizeof registers);
+    copy_registers(registers_, registers);
+  }
   registers_.fs_base = head.fs_base;
-  registers_.gs_base = head.gs_base;
+  // Where the guest has no gs base of its own, the processor has that by which trampolines find
+  // the record.
+  registers_.gs_base = head.gs_base == record_address() ? 0 : head.gs_base;
   loaded_ = registers_;
 }
 
 ErrnoOr<Event> SystrapThread::event() {
-  if (notice_.data.instruction_pointer == kGateSyscall) return call_event();
+  recorded_ = notice_.data.instruction_pointer == kGateRecord;
+  if (recorded_ || notice_.data.instruction_pointer == kGateSyscall) return call_event();
   if (notice_.data.instruction_pointer != kGateEvent) return std::unexpected(broken());
   switch (notice_.data.args[0]) {
     case kBegun:  // reached by a jump of the guest: an exception like others
@@ -205,11 +248,8 @@ ErrnoOr<Event> SystrapThread::event() {
                     .trap = kGeneralProtection,
                     .error = kInt80Error}};
     }
-    case kStopped: {
-      load_registers();
-      interrupted_ = false;
-      return Event{EventKind::kInterrupted, {}};
-    }
+    case kFramed:
+    case kStopped: return stopped_event();
     default: return std::unexpected(broken());
   }
 }
@@ -220,7 +260,7 @@ Event SystrapThread::call_event() {
   registers_.orig_rax = static_cast<std::uint64_t>(std::int64_t{call.nr});
   registers_.rdi = call.args[0], registers_.rsi = call.args[1], registers_.rdx = call.args[2];
   registers_.r10 = call.args[3], registers_.r8 = call.args[4], registers_.r9 = call.args[5];
-  return {EventKind::kSyscall, {}};
+  return trapped_call();
 }
 
 Event SystrapThread::lane_event() {
@@ -229,11 +269,33 @@ Event SystrapThread::lane_event() {
   load_registers();
   auto number = static_cast<std::int32_t>(registers_.rax);
   registers_.orig_rax = static_cast<std::uint64_t>(std::int64_t{number});
-  return {EventKind::kSyscall, {}};
+  return trapped_call();
+}
+
+Event SystrapThread::trapped_call() {
+  bool hot = !recorded_ && context_.islands && sites_.count(registers_.rip);
+  return {EventKind::kSyscall, {}, hot ? registers_.rip : 0};
+}
+
+Event SystrapThread::stopped_event() {
+  load_registers();
+  leave_trampoline();
+  interrupted_ = false;
+  return {EventKind::kInterrupted, {}};
+}
+
+// Stopped or stepped into a trampoline, the guest is where it would be without: behind the first
+// instruction of the site.
+void SystrapThread::leave_trampoline() {
+  auto call = static_cast<SystrapSpace&>(space()).call_of_trampoline(registers_.rip);
+  if (!call) return;
+  registers_.rip = call->behind - 2;
+  registers_.rax = call->number;
 }
 
 Event SystrapThread::fault_event() {
   load_registers();
+  leave_trampoline();
   SignalFrame copy;
   std::memcpy(&copy, &frame(), sizeof copy);
   constexpr int kSignals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
@@ -284,19 +346,29 @@ ErrnoOr<> SystrapThread::wait_for_done() {
 
 ErrnoOr<std::uint32_t> SystrapThread::swap(std::uint64_t address, std::uint32_t expected,
                                            std::uint32_t desired) {
+  return static_cast<std::uint32_t>(TRY(compare(kCompare, address, expected, desired)));
+}
+
+ErrnoOr<std::uint64_t> SystrapThread::swap_long(std::uint64_t address, std::uint64_t expected,
+                                                std::uint64_t desired) {
+  return compare(kCompareLong, address, expected, desired);
+}
+
+ErrnoOr<std::uint64_t> SystrapThread::compare(Answer which, std::uint64_t address,
+                                              std::uint64_t expected, std::uint64_t desired) {
   Busy busy(*this);
   ThreadCommand& command = this->command();
   command.arguments[0] = address;
   command.arguments[1] = expected;
   command.arguments[2] = desired;
-  TRY(answer(kCompare));
+  TRY(answer(which));
   TRY(wait_for_done());
   if (notice_.data.args[1] != 0) return std::unexpected(Errno{EFAULT});
-  return static_cast<std::uint32_t>(notice_.data.args[2]);
+  return notice_.data.args[2];
 }
 
 std::span<const std::byte> SystrapThread::extended_state() {
-  if (!extended_known_) {
+  if (!extended_known_ && frame_state()) {
     std::ranges::copy(image(), extended_.begin());
     describe_extended_state(layout_, extended_);
     extended_known_ = true;
@@ -305,6 +377,7 @@ std::span<const std::byte> SystrapThread::extended_state() {
 }
 
 ErrnoOr<> SystrapThread::set_extended_state(std::span<const std::byte> image) {
+  TRY(frame_state());
   TRY(copy_extended_state(layout_, image, extended_));
   extended_known_ = true;
   std::ranges::copy(extended_, this->image().begin());
@@ -312,6 +385,7 @@ ErrnoOr<> SystrapThread::set_extended_state(std::span<const std::byte> image) {
 }
 
 void SystrapThread::reset_extended_state() {
+  if (!frame_state()) return;  // it has ended
   init_extended_state(layout_, extended_);
   extended_known_ = true;
   std::ranges::copy(extended_, image().begin());

@@ -13,7 +13,9 @@
 #include <cstddef>
 #include <vector>
 
+#include "sandbox/platform/call_site.h"
 #include "sandbox/platform/extended_state.h"
+#include "sandbox/platform/islands.h"
 #include "sandbox/platform/listener.h"
 #include "sandbox/platform/signal_frame.h"
 #include "sandbox/platform/spin_policy.h"
@@ -27,6 +29,7 @@ struct SystrapContext : RefCounted {
   SpinBudget budget;
   // Ticks of the time stamp counter: how long an owner or a stub looks before it gives way.
   std::uint32_t patience = 0;
+  Ref<IslandFile> islands;  // null: sites are not patched
 };
 
 class SystrapThread final : public StubThread {
@@ -48,6 +51,9 @@ class SystrapThread final : public StubThread {
   ErrnoOr<std::uint64_t> execute(const Order& order, int file) override;
   ErrnoOr<std::uint32_t> swap(std::uint64_t address, std::uint32_t expected,
                               std::uint32_t desired) override;
+  // The same with 8 bytes.
+  ErrnoOr<std::uint64_t> swap_long(std::uint64_t address, std::uint64_t expected,
+                                   std::uint64_t desired);
   ErrnoOr<> take_over(Thread& parent) override;
   void publish(const Identity& identity);
 
@@ -63,6 +69,10 @@ class SystrapThread final : public StubThread {
   ErrnoOr<Event> event();
   Event call_event();
   Event lane_event();
+  Event trapped_call();
+  Event stopped_event();
+  void leave_trampoline();
+  bool take_call();
   bool look();
   void stop_looking();
   void judge_wait(std::uint64_t began);
@@ -71,18 +81,27 @@ class SystrapThread final : public StubThread {
   // The stub does not do what its code says. Ends it.
   Errno broken();
 
+  // Makes a record a signal frame, which more can be done with.
+  ErrnoOr<> frame_state();
+  ErrnoOr<std::uint64_t> compare(Answer which, std::uint64_t address, std::uint64_t expected,
+                                 std::uint64_t desired);
+
   SignalFrame& frame() const;
+  CallRecord& record() const;
+  std::uint64_t record_address() const;
   std::span<std::byte> image() const;
   void load_registers();
-  void store_frame();
+  ErrnoOr<> store_state();
 
   Listener listener_;
   pid_t thread_ = 0;
   seccomp_notif notice_{};  // the hand-over that waits for an answer
   bool waits_ = false, gone_ = false;
-  bool by_lane_ = false;  // it waits at the lane, not in the gate
+  bool by_lane_ = false;   // it waits at the lane, not in the gate
+  bool recorded_ = false;  // its state is the record, not the frame
   bool looks_ = false;
   SpinPolicy policy_;
+  HotSites sites_;
   SystrapContext& context_;
   std::uint64_t frame_at_ = 0, image_at_ = 0;  // in the area
   ExtendedLayout layout_;

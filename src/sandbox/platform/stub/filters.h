@@ -95,6 +95,7 @@ inline constexpr sock_filter kThreadLines[] = {
     jump(BPF_JEQ, kTextHigh, 0, kDeny),
     load(kPlaceLowAt),
     jump(BPF_JEQ, low(kGateSyscall), kNotify, 0),
+    jump(BPF_JEQ, low(kGateRecord), kNotify, 0),
     jump(BPF_JEQ, low(kGateEvent), kNotify, 0),
     jump(BPF_JEQ, low(kGateOrder), kNotify, 0),
     jump(BPF_JEQ, low(kGateReturn), 3, 0),

@@ -39,6 +39,8 @@
         jmp     *%r8
         gate    stub_gate_exit, STUB_GATE_EXIT
         ud2
+        gate    stub_gate_record, STUB_GATE_RECORD
+        ret
 
         .org    STUB_GATE_RETURN - 5, 0xcc
         .globl  stub_return
@@ -60,6 +62,16 @@ stub_swap:
         .org    STUB_SWAP_FAULT, 0xcc
         movl    $14, %edx
         ret
+        .org    STUB_SWAP_LONG, 0xcc
+        .globl  stub_swap_long
+        .hidden stub_swap_long
+stub_swap_long:
+        lock cmpxchgq %rsi, (%rdi)
+        ret
+
+        /* Where trampolines jump to. */
+        .org    STUB_ENTER, 0xcc
+        jmp     stub_enter
 
         /* The helper thread. r12: sequence number of the last command, r13: its command page. */
         .org    STUB_HELPER, 0xcc

@@ -1,11 +1,15 @@
-// IpcNamespace: the System V objects that its members see (ipc_namespaces(7)).
+// IpcNamespace: the System V objects and POSIX message queues that its members see
+// (ipc_namespaces(7)).
 #pragma once
 
+#include <map>
 #include <set>
+#include <string>
 
 #include "base/mutex.h"
 #include "sandbox/kernel/message_queues.h"
 #include "sandbox/kernel/namespaces.h"
+#include "sandbox/kernel/posix_queue.h"
 #include "sandbox/kernel/semaphores.h"
 #include "sandbox/kernel/shared_segments.h"
 
@@ -20,6 +24,7 @@ class IpcNamespace final : public OpaqueNamespace {
   IpcTable<SemaphoreSet> semaphores{SemaphoreSet::kMostSets};
   IpcTable<MessageQueue> messages{MessageQueue::kMostQueues};
   std::set<SemaphoreUndo*> undos;
+  std::map<std::string, Ref<PosixQueue>> queues;  // by name
 
   Ref<OpaqueNamespace> make_another() const override { return make_ref<IpcNamespace>(); }
   IpcNamespace* ipc() override { return this; }

@@ -213,7 +213,6 @@ void TaskRunner::handle_interruption() {
       task_.go_on();
     }
     if (task_.identity_stale_.exchange(false, std::memory_order_acq_rel)) publish();
-    if (Ref<Tracing> tracing = task_.tracing_ref()) tracing->stop_if_wanted(task_);
     stand_still();
     while (!task_.dying() && act_on_next_signal()) stand_still();
     if (task_.dying()) return;
@@ -244,6 +243,7 @@ SignalInfo TaskRunner::show_to_tracer(SignalInfo info) {
 }
 
 bool TaskRunner::act_on_next_signal() {
+  if (Ref<Tracing> tracing = task_.tracing_ref()) tracing->stop_if_wanted(task_);
   SignalInfo info = take_next_signal();
   if (info.signal == 0) return false;
   kernel_.signal_taken(task_, info);

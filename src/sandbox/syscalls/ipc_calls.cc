@@ -2,6 +2,8 @@
 
 #include <sys/syscall.h>
 
+#include "sandbox/syscalls/queue_calls.h"
+
 namespace caisson::sandbox::syscalls {
 namespace {
 
@@ -18,6 +20,12 @@ constexpr Entry kEntries[] = {
     {__NR_msgsnd, "msgsnd", call_msgsnd},
     {__NR_msgrcv, "msgrcv", call_msgrcv, Level::kPartial, "without MSG_COPY"},
     {__NR_msgctl, "msgctl", call_msgctl},
+    {__NR_mq_open, "mq_open", call_mq_open},
+    {__NR_mq_unlink, "mq_unlink", call_mq_unlink},
+    {__NR_mq_timedsend, "mq_timedsend", call_mq_timedsend},
+    {__NR_mq_timedreceive, "mq_timedreceive", call_mq_timedreceive},
+    {__NR_mq_notify, "mq_notify", call_mq_notify, Level::kPartial, "without SIGEV_THREAD"},
+    {__NR_mq_getsetattr, "mq_getsetattr", call_mq_getsetattr},
 };
 
 }  // namespace

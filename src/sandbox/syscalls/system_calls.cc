@@ -184,12 +184,6 @@ constexpr Entry kEntries[] = {
     {__NR_landlock_add_rule, "landlock_add_rule", not_built_in, Level::kError, "ENOSYS"},
     {__NR_landlock_restrict_self, "landlock_restrict_self", not_built_in, Level::kError, "ENOSYS"},
     {__NR_memfd_secret, "memfd_secret", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_mq_open, "mq_open", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_mq_unlink, "mq_unlink", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_mq_timedsend, "mq_timedsend", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_mq_timedreceive, "mq_timedreceive", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_mq_notify, "mq_notify", not_built_in, Level::kError, "ENOSYS"},
-    {__NR_mq_getsetattr, "mq_getsetattr", not_built_in, Level::kError, "ENOSYS"},
 #if defined(__x86_64__)
     {__NR_modify_ldt, "modify_ldt", not_built_in, Level::kError, "ENOSYS"},
     {__NR_uselib, "uselib", not_built_in, Level::kError, "ENOSYS"},

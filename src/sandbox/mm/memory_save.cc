@@ -97,6 +97,7 @@ class MemoryMap::PageSaver {
       auto piece = std::span(buffer_).first(std::min<std::uint64_t>(kBuffer, run.end - run.begin));
       std::size_t got = TRY(map_.space_->read(run.begin, piece));
       if (got != piece.size()) return std::unexpected(Errno{EFAULT});
+      map_.space_->undo_patches(run.begin, piece);  // its islands stay behind
       TRY(keep(run.begin, piece, anonymous));
       run.begin += piece.size();
     }
@@ -139,8 +140,9 @@ Result<> MemoryMap::save(state::Writer& to) {
   to(areas_, layout_, break_begin_, break_end_, limits_, peak_total_, lock_future_,
      lock_future_on_fault_);
   to.refer(layout_.executable, "its program");
-  to(tree_.size());
+  to(tree_.size() - islands_.size());
   for (const auto& [begin, mapping] : tree_) {
+    if (std::ranges::find(islands_, begin) != islands_.end()) continue;
     to(mapping);
     to.refer(mapping.file, cat("the mapping at ", hex(begin)));
   }

@@ -30,7 +30,7 @@ class IpcNamespace final : public OpaqueNamespace {
   IpcNamespace* ipc() override { return this; }
   bool is_empty() const {
     Locked lock(mutex);
-    return segments.is_empty() && semaphores.is_empty() && messages.is_empty();
+    return segments.is_empty() && semaphores.is_empty() && messages.is_empty() && queues.empty();
   }
 
  private:

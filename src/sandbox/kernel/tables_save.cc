@@ -67,8 +67,9 @@ Result<Ref<UtsNamespace>> UtsNamespace::restore(state::Reader& from) {
 Result<> OpaqueNamespace::save(state::Writer& to) {
   if (IpcNamespace* objects = ipc(); objects != nullptr && !objects->is_empty()) {
     return std::unexpected(
-        Error::with_cause(EOPNOTSUPP, "System V objects are there, which cannot be saved")
-            .cure("remove them by ipcrm(1) before the checkpoint"));
+        Error::with_cause(EOPNOTSUPP,
+                          "System V objects or message queues are there, which cannot be saved")
+            .cure("remove them by ipcrm(1) or mq_unlink(3) before the checkpoint"));
   }
   auto& container = to.need<Container>();
   to(this == container.ipc.get()       ? Whose::kIpc

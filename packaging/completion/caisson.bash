@@ -99,7 +99,7 @@ _caisson_table() {
       names=yes
       ;;
     caisson:sandbox)
-      options="--help"
+      options="--markdown --help"
       names=yes
       ;;
     caisson:explain)

@@ -21,6 +21,7 @@ enum class Face {
 };
 
 using ExecutorFactory = std::unique_ptr<plan::Executor> (*)();
+using TextSource = std::string (*)();
 
 struct Command;
 
@@ -40,6 +41,7 @@ struct Context {
   std::string timeline;  // empty: none; "-": bars to stderr; else a file for trace events
   Reporter reporter;
   ExecutorFactory make_executor = nullptr;
+  TextSource syscall_page = nullptr;  // null: built without the sandbox
   const Command* command = nullptr;
   int failure_status = 0;  // exit status of an error, when a command decides it; 0: the table's
   bool misused = false;    // the error is about the command line itself
@@ -67,7 +69,8 @@ struct Command {
 };
 
 // Runs one command line and returns the exit status. `words` starts with the program's name.
-int dispatch(std::span<const std::string_view> words, ExecutorFactory make_executor);
+int dispatch(std::span<const std::string_view> words, ExecutorFactory make_executor,
+             TextSource syscall_page = nullptr);
 
 // The commands of a face, in the order of the help.
 std::span<const Command* const> commands(Face face);

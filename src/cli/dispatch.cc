@@ -195,13 +195,15 @@ std::string Context::command_name() const {
   return command == nullptr ? program : cat(program, " ", command->name);
 }
 
-int dispatch(std::span<const std::string_view> words, ExecutorFactory make_executor) {
+int dispatch(std::span<const std::string_view> words, ExecutorFactory make_executor,
+             TextSource syscall_page) {
   Context context;
   auto asks = [](std::string_view word) {
     return word.starts_with("--timeline") || word == "--debug";
   };
   if (std::ranges::any_of(words, asks)) context.start = look_at_program_start();
   context.make_executor = make_executor;
+  context.syscall_page = syscall_page;
   context.program = words.empty() ? "caisson" : std::string(base_name(words[0]));
   context.face = face_of(context.program);
   auto rest = words.subspan(words.empty() ? 0 : 1);

@@ -23,6 +23,7 @@ std::vector<Finding> examine(const Context& context) {
   check_kernel(findings);
   check_namespaces(findings);
   check_cgroups(findings);
+  check_sandbox(context, findings);
   check_surroundings(context, findings);
   return findings;
 }

@@ -33,6 +33,7 @@ std::vector<Finding> examine(const Context& context);
 void check_kernel(std::vector<Finding>& findings);
 void check_namespaces(std::vector<Finding>& findings);
 void check_cgroups(std::vector<Finding>& findings);
+void check_sandbox(const Context& context, std::vector<Finding>& findings);
 void check_surroundings(const Context& context, std::vector<Finding>& findings);
 
 // The first line of a small file, trimmed; empty when it cannot be read.

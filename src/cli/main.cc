@@ -9,6 +9,7 @@
 #if CAISSON_HAS_SANDBOX
 #include "sandbox/boot/executor.h"
 #include "sandbox/boot/kernel_main.h"
+#include "sandbox/boot/syscall_page.h"
 #endif
 
 namespace {
@@ -22,6 +23,12 @@ std::unique_ptr<caisson::plan::Executor> make_executor() {
 #endif
 }
 
+#if CAISSON_HAS_SANDBOX
+constexpr caisson::cli::TextSource kSyscallPage = caisson::sandbox::boot::syscall_page;
+#else
+constexpr caisson::cli::TextSource kSyscallPage = nullptr;
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -30,5 +37,5 @@ int main(int argc, char** argv) {
   if (!words.empty() && words[0] == caisson::sandbox::boot::kKernelName)
     return caisson::sandbox::boot::kernel_main(words);
 #endif
-  return caisson::cli::dispatch(words, make_executor);
+  return caisson::cli::dispatch(words, make_executor, kSyscallPage);
 }

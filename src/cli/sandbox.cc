@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/sandbox_view.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
 #include "sandbox/control/control.h"
@@ -57,7 +58,9 @@ Result<> check_wall(Session& session, const std::string& name) {
                              .code("container.state"));
 }
 
-Result<std::string> ask(Session& session, const std::string& name, std::string_view view) {
+}  // namespace
+
+Result<std::string> ask_sandbox(Session& session, const std::string& name, std::string_view view) {
   std::string path = cat(session.containers().root, "/", plan::sandbox_socket_name(name));
   Fd socket = TRY_CTX(sys::connect_unix(path, SOCK_SEQPACKET), "reach the sandbox's kernel");
   TRY_CTX(sandbox::control::send_control(socket, Request::kShow, 0, view),
@@ -76,22 +79,41 @@ Result<std::string> ask(Session& session, const std::string& name, std::string_v
   }
 }
 
+namespace {
+
+Result<int> print_syscall_page(const Context& context, const Arguments& arguments) {
+  if (arguments.operands().size() != 1 || arguments.operands()[0] != "syscalls")
+    return std::unexpected(
+        usage_error(context.command_name(), "--markdown goes with \"syscalls\" alone"));
+  if (context.syscall_page == nullptr)
+    return std::unexpected(Error(Errno{ENOSYS}).doing("list the sandbox's system calls"));
+  TRY(print(context.syscall_page()));
+  return 0;
+}
+
 Result<int> run_sandbox(Context& context, const Arguments& arguments) {
   const auto& operands = arguments.operands();
+  if (arguments.flag("markdown")) return print_syscall_page(context, arguments);
   TRY(check_view(context, operands[0]));
+  if (operands.size() < 2)
+    return std::unexpected(usage_error(context.command_name(), "needs the NAME of a container"));
   const std::string name(operands[1]);
   Session session = TRY(Session::open(context));
   TRY(check_wall(session, name));
-  TRY(print(TRY(ask(session, name, operands[0]))));
+  TRY(print(TRY(ask_sandbox(session, name, operands[0]))));
   return 0;
 }
+
+constexpr OptionSpec kOptions[] = {
+    {"markdown", 0, "", "syscalls without a NAME: all that there are, as docs/syscalls.md"},
+};
 
 }  // namespace
 
 const Command kSandboxCommand{
     .name = "sandbox",
     .group = "Looking",
-    .operands = "processes|stacks|maps|fds|mounts|syscalls NAME",
+    .operands = "[options] processes|stacks|maps|fds|mounts|syscalls NAME",
     .summary = "Look into a sandbox",
     .details =
         "Containers that run with --wall sandbox have a kernel of their own, which is asked here:\n"
@@ -103,10 +125,11 @@ const Command kSandboxCommand{
         "  syscalls   system calls that programs asked for and that it does not have",
     .examples =
         "caisson sandbox fds web\n"
-        "caisson sandbox mounts web",
-    .options = {},
+        "caisson sandbox mounts web\n"
+        "caisson sandbox --markdown syscalls",
+    .options = kOptions,
     .shared_options = {},
-    .min_operands = 2,
+    .min_operands = 1,
     .max_operands = 2,
     .run = run_sandbox,
 };

@@ -6,10 +6,13 @@
 #include "cli/commands.h"
 #include "cli/failed_runs.h"
 #include "cli/log_reader.h"
+#include "cli/sandbox_view.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
 #include "formats/json.h"
+#include "plan/sandbox.h"
+#include "sys/file.h"
 
 namespace caisson::cli {
 namespace {
@@ -95,14 +98,42 @@ Answer about_container(const container::Snapshot& snapshot) {
   return snapshot.exit->signal != 0 ? about_signal(*snapshot.exit) : about_code(*snapshot.exit);
 }
 
-Result<> print_answer(const container::Snapshot& snapshot, const Answer& answer,
-                      const std::vector<std::string>& lines, bool as_json) {
+// System calls that programs in a sandbox made and that it lacks, a line each. What cannot be found
+// out is none: why it ended matters more.
+std::vector<std::string> missing_calls(Session& session, const container::Snapshot& snapshot) {
+  std::vector<std::string> lines;
+  if (snapshot.state.wall != "sandbox") return lines;
+  const std::string& id = snapshot.state.id;
+  std::string text;
+  if (snapshot.status == container::Status::kStopped) {
+    std::string path = cat(session.containers().root, "/", plan::sandbox_notes_name(id));
+    text = sys::read_file(sys::kCwd, path.c_str(), 1 << 16).value_or("");
+  } else if (snapshot.status == container::Status::kRunning) {
+    text = ask_sandbox(session, id, "syscalls").value_or("");
+  }
+  for (auto line : split(text, '\n'))
+    if (!line.empty()) lines.emplace_back(line);
+  return lines;
+}
+
+void append_lines(std::string& out, std::string_view title, const std::vector<std::string>& lines) {
+  if (!lines.empty()) append(out, "  ", title, ":\n");
+  for (const auto& line : lines) append(out, "    ", printable(line), "\n");
+}
+
+struct Lines {
+  std::vector<std::string> last, missing_calls;
+};
+
+Result<> print_answer(const container::Snapshot& snapshot, const Answer& answer, const Lines& lines,
+                      bool as_json) {
   std::string out;
   if (as_json) {
     formats::JsonWriter json(out, "  ");
     json.begin_object();
     write_snapshot(json, snapshot);
-    json.field("why", answer.what).field("cure", answer.cure).field("last_lines", lines);
+    json.field("why", answer.what).field("cure", answer.cure).field("last_lines", lines.last);
+    json.field("missing_calls", lines.missing_calls);
     json.end_object();
     return print(out + "\n");
   }
@@ -112,8 +143,8 @@ Result<> print_answer(const container::Snapshot& snapshot, const Answer& answer,
   }
   append(out, "\n  command: ", command_text(snapshot.state.command, 200), "\n");
   if (!answer.cure.empty()) append(out, "  cure: ", answer.cure, "\n");
-  if (!lines.empty()) out += "  last lines:\n";
-  for (const auto& line : lines) append(out, "    ", printable(line), "\n");
+  append_lines(out, "calls that its sandbox lacks", lines.missing_calls);
+  append_lines(out, "last lines", lines.last);
   return print(out);
 }
 
@@ -152,12 +183,13 @@ Result<int> run(Context& context, const Arguments& arguments) {
     TRY(print_failure(name, *noted, as_json));
     return 0;
   }
-  std::vector<std::string> lines;
+  Lines lines;
+  lines.missing_calls = missing_calls(session, *snapshot);
   if (snapshot->state.logged) {
     auto folder = container::folder_path(session.containers(), name);
     for (const auto& entry : TRY(last_log_lines(folder, kLastLines))) {
       auto line = container::parse_log_line(entry);
-      if (line) lines.emplace_back(line->text);
+      if (line) lines.last.emplace_back(line->text);
     }
   }
   TRY(print_answer(*snapshot, about_container(*snapshot), lines, as_json));
@@ -173,7 +205,7 @@ const Command kWhyCommand{
     .summary = "Say why a container ended, or why it never started",
     .details =
         "Knows containers that are there (\"caisson ps --all\") and the last failed start of each\n"
-        "name.",
+        "name. Of a sandbox it names the system calls that programs made and that it lacks.",
     .examples =
         "caisson why web\n"
         "caisson why --json web",

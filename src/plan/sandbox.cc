@@ -139,6 +139,7 @@ bool wants_sandbox(const spec::ContainerSpec& spec) {
 }
 
 std::string sandbox_socket_name(std::string_view id) { return cat(id, ",sandbox"); }
+std::string sandbox_notes_name(std::string_view id) { return cat(id, ",d/missing_calls"); }
 
 Result<> plan_sandbox(const Input& in, Plan& plan) {
   auto wall = annotation(in.spec, kWallAnnotation);

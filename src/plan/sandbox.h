@@ -38,5 +38,8 @@ Plan jail_of(const Plan& plan);
 
 // Name of the control socket of a container's sandbox, in the state directory.
 std::string sandbox_socket_name(std::string_view id);
+// ... and of the file that takes what its kernel leaves to be known, the calls that it lacked. It
+// lies in the container's folder (container::folder_path()), and goes with that.
+std::string sandbox_notes_name(std::string_view id);
 
 }  // namespace caisson::plan

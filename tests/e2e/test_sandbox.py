@@ -2,6 +2,7 @@
 # ctest: TIMEOUT 300
 """`caisson run --wall sandbox`: real programs on the kernel in user space, on each platform, from outside and inside."""
 
+import json
 import os
 import shutil
 import signal
@@ -163,6 +164,27 @@ class Sandbox(harness.TestCase):
         self.assertIn("term", self.caisson("logs", name).out)
         self.assertIn("exited (9)", self.caisson("ps", "-a").out)
         self.assert_ok(self.caisson("rm", name))
+
+    @unittest.skipUnless(shutil.which("python3", path="/usr/bin"), "needs python3")
+    def test_calls_that_it_lacks_are_named(self):
+        call = "import ctypes; [ctypes.CDLL(None).syscall(999) for _ in range(3)]"
+        script = f"/usr/bin/python3 -c '{call}'; while [ ! -e /tmp/end ]; do sleep 0.1; done"
+        self.assert_ok(self.caisson("run", "-d", "--name", self.name, "--wall", "sandbox", "--", "sh", "-c", script))
+        harness.wait_until(lambda: "call 999: asked for 3 times" in self.caisson("sandbox", "syscalls", self.name).out,
+                           "they are counted")
+        self.assertIn("call 999: asked for 3 times", self.caisson("why", self.name).out)
+        self.assert_ok(self.caisson("exec", self.name, "--", "touch", "/tmp/end"))
+        harness.wait_until(lambda: "exited (0)" in self.caisson("ps", "-a").out, "it ends")
+        self.assertIn("call 999: asked for 3 times", self.caisson("why", self.name).out)
+        self.assertIn("call 999", json.loads(self.caisson("why", "--json", self.name).out)["missing_calls"][0])
+        self.assert_ok(self.caisson("rm", self.name))
+
+    def test_the_list_of_calls(self):
+        done = self.caisson("sandbox", "--markdown", "syscalls")
+        self.assertIn("| 0 | read | full |  |\n", done.out)
+        self.assert_status(self.caisson("sandbox", "--markdown", "maps"), 1)
+        self.assert_status(self.caisson("sandbox", "maps"), 1)
+        self.assertIn("sandbox ", self.caisson("doctor").out)
 
     def test_engines_ask_by_an_annotation(self):
         bundle = self.bundle("sh", "-c", "echo pid $$", changes={"annotations": {"org.caisson.wall": "sandbox"}})

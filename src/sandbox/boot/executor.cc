@@ -22,7 +22,7 @@ namespace {
 struct Start {
   plan::CreateRequest& request;
   plan::Plan jail;
-  Fd program, plan_file, control, strace;
+  Fd program, plan_file, control, strace, notes;
   OpenedImage image;  // of a restore
   std::vector<Fd> places;
   HostTerminal terminal;
@@ -52,6 +52,13 @@ Result<> listen(Start& start) {
   Fd directory = TRY_CTX(sys::openat(sys::kCwd, request.scratch_dir.c_str(), O_PATH | O_DIRECTORY),
                          "open the state directory ", request.scratch_dir);
   start.control = TRY_CTX(sys::listen_unix(directory, name.c_str()), "make the control socket");
+  // A container that ends with its command has no folder, and nobody asks for it afterwards.
+  std::string notes = plan::sandbox_notes_name(request.plan->id);
+  auto file =
+      sys::openat(directory, notes.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+  if (!file && file.error().value != ENOENT)
+    return std::unexpected(Error(file.error()).doing("make ", request.scratch_dir, "/", notes));
+  if (file) start.notes = std::move(*file);
   return {};
 }
 
@@ -78,13 +85,14 @@ plan::Strings kernel_arguments(Start& start) {
   numbers.strace = number_or_none(start.strace);
   numbers.state = number_or_none(start.image.state);
   numbers.memory = number_or_none(start.image.memory);
+  numbers.notes = number_or_none(start.notes);
   for (const auto& place : start.places) numbers.places.push_back(number_or_none(place));
   return to_arguments(numbers);
 }
 
 std::vector<int> kept(const Start& start) {
   std::vector<int> numbers = {start.plan_file.number(), start.control.number()};
-  for (const Fd* file : {&start.strace, &start.image.state, &start.image.memory})
+  for (const Fd* file : {&start.notes, &start.strace, &start.image.state, &start.image.memory})
     if (*file) numbers.push_back(file->number());
   for (const auto& place : start.places)
     if (place) numbers.push_back(place.number());
@@ -92,7 +100,7 @@ std::vector<int> kept(const Start& start) {
 }
 
 Result<plan::CreateResult> create_sandbox(plan::Executor& host, plan::CreateRequest& request) {
-  Start start{request, plan::jail_of(*request.plan), {}, {}, {}, {}, {}, {}, {}};
+  Start start{request, plan::jail_of(*request.plan), {}, {}, {}, {}, {}, {}, {}, {}};
   if (request.restore != nullptr) {
     start.image = TRY(open_image(*request.restore));
     TRY(continue_clocks(start.image, start.jail));

@@ -9,7 +9,8 @@ namespace caisson::sandbox::boot {
 namespace {
 
 constexpr std::string_view kPlan = "plan=", kControl = "control=", kStrace = "strace=",
-                           kState = "state=", kMemory = "memory=", kPlace = "place=";
+                           kNotes = "notes=", kState = "state=", kMemory = "memory=",
+                           kPlace = "place=";
 
 std::string word(std::string_view name, int number) { return cat(name, number); }
 
@@ -17,7 +18,8 @@ std::string word(std::string_view name, int number) { return cat(name, number); 
 
 std::vector<std::string> to_arguments(const KernelDescriptors& numbers) {
   std::vector<std::string> words = {std::string(kKernelName), word(kPlan, numbers.plan),
-                                    word(kControl, numbers.control), word(kStrace, numbers.strace)};
+                                    word(kControl, numbers.control), word(kStrace, numbers.strace),
+                                    word(kNotes, numbers.notes)};
   if (numbers.state >= 0) words.push_back(word(kState, numbers.state));
   if (numbers.memory >= 0) words.push_back(word(kMemory, numbers.memory));
   for (int place : numbers.places) words.push_back(word(kPlace, place));
@@ -40,6 +42,8 @@ Result<KernelDescriptors> from_arguments(const std::vector<std::string_view>& wo
       numbers.state = *number;
     } else if (number && is(kMemory)) {
       numbers.memory = *number;
+    } else if (number && is(kNotes)) {
+      numbers.notes = *number;
     } else if (number && is(kPlace)) {
       numbers.places.push_back(*number);
     } else {

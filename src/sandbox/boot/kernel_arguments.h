@@ -17,6 +17,7 @@ struct KernelDescriptors {
   int plan = -1;     // a memory file, see plan/wire.h
   int control = -1;  // listening socket, see control.h
   int strace = -1;   // takes the log of system calls
+  int notes = -1;    // takes the calls that were missing, at the end
   // A checkpoint to be restored (image.h) instead of the plan's process; -1: none.
   int state = -1, memory = -1;
   std::vector<int> places;  // see descriptors.h

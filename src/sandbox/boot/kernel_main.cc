@@ -21,6 +21,7 @@
 #include "sandbox/boot/mounts.h"
 #include "sandbox/boot/processes.h"
 #include "sandbox/boot/server.h"
+#include "sandbox/boot/show.h"
 #include "sandbox/kernel/ipc_namespace.h"
 #include "sandbox/net/host_topology.h"
 #include "sandbox/net/network.h"
@@ -44,7 +45,7 @@ constexpr int kCouldNotStart = 125;
 struct Boot {
   KernelDescriptors numbers;
   plan::Plan plan;
-  Fd control, strace;
+  Fd control, strace, notes;
   Fd state, memory;  // a checkpoint; none: the plan's process is started
   Fd proc;           // the jail's own, which shows this process and its stubs
   std::vector<Fd> places;
@@ -76,6 +77,7 @@ Result<> read_plan(Boot& boot) {
   boot.strace = take(boot.numbers.strace);
   boot.state = take(boot.numbers.state);
   boot.memory = take(boot.numbers.memory);
+  boot.notes = take(boot.numbers.notes);
   for (int number : boot.numbers.places) boot.places.push_back(take(number));
   return {};
 }
@@ -244,7 +246,10 @@ Result<int> run(Boot& boot) {
   boot.server->set_proc(std::move(boot.proc));
   auto init = TRY(boot.numbers.state >= 0 ? restore(boot) : start(boot));
   boot.control.reset();
-  return boot.server->run(std::move(init));
+  int status = boot.server->run(std::move(init));
+  // For `caisson why`; without it the status is still the program's.
+  if (boot.notes) (void)sys::write_all(boot.notes, missing_calls_text(*boot.kernel));
+  return status;
 }
 
 // Who restores is told why it cannot be, if he asked: his connection waits.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "sandbox/boot/syscall_page.h"
 #include "sandbox/syscalls/table.h"
 
 namespace caisson::sandbox::boot {
@@ -66,17 +67,14 @@ std::string for_each_task(Kernel& kernel, Container& container, bool leaders_onl
   return out;
 }
 
-std::string missing_calls(Kernel& kernel) {
+}  // namespace
+
+std::string missing_calls_text(const Kernel& kernel) {
   std::string out;
-  for (auto [number, count] : kernel.missing_calls()) {
-    auto name = syscalls::name(number);
-    append(out, name.empty() ? cat("call ", number) : std::string(name), ": asked for ", count,
-           count == 1 ? " time\n" : " times\n");
-  }
+  for (auto [number, count] : kernel.missing_calls())
+    append(out, call_name(number), ": asked for ", count, count == 1 ? " time\n" : " times\n");
   return out;
 }
-
-}  // namespace
 
 std::string show_text(Kernel& kernel, Container& container, std::string_view what) {
   if (what == "fds") {
@@ -93,7 +91,7 @@ std::string show_text(Kernel& kernel, Container& container, std::string_view wha
     return for_each_task(kernel, container, true, [](Task&) { return std::string(); });
   }
   if (what == "mounts") return vfs::mountinfo_text(*container.mounts, container.mounts->root());
-  if (what == "syscalls") return missing_calls(kernel);
+  if (what == "syscalls") return missing_calls_text(kernel);
   return cat("nothing is known as ", quoted(what), "\n");
 }
 

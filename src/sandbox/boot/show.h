@@ -9,6 +9,9 @@
 
 namespace caisson::sandbox::boot {
 
+// The calls that guests made and that there are no handlers for, a line each.
+std::string missing_calls_text(const kernel::Kernel& kernel);
+
 std::string show_text(kernel::Kernel& kernel, kernel::Container& container, std::string_view what);
 
 }  // namespace caisson::sandbox::boot

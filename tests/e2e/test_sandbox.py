@@ -66,6 +66,14 @@ class Sandbox(harness.TestCase):
         for done in self.on_each("/usr/bin/python3", "-c", THREADS):
             self.assertEqual(done.out, "True b'sub\\n'\n", str(done))
 
+    @unittest.skipUnless(shutil.which("python3", path="/usr/bin"), "needs python3")
+    def test_hot_call_sites_are_patched_unless_that_is_off(self):
+        script = ("import os\nfor i in range(3000): os.stat('/'), os.getppid()\n"
+                  "print(open('/proc/self/maps').read().count('[calls]') > 0, os.getppid())")
+        for platform, patched in (("systrap", True), ("systrap,nopatch", False), ("ptrace", False)):
+            done = self.sandbox("/usr/bin/python3", "-c", script, platform=platform)
+            self.assertEqual(done.out, f"{patched} 0\n", str(done))
+
     @unittest.skipUnless(all(map(shutil.which, ("git", "gcc", "make"))), "needs git, gcc and make")
     def test_git_gcc_and_make(self):
         for done in self.on_each("bash", "-c", BUILD):

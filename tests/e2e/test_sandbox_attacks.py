@@ -88,13 +88,21 @@ class Attacks(AttackCase):
                 self.assertEqual(done.out.splitlines()[0], answer, f"{kind}: {done}")
 
     def test_memory_of_the_guest_s(self):
-        # The host ends the process that has it, as it would without a sandbox.
-        for _ in self.survives("exhaust", "memory", options=("--memory", "128m")):
-            pass
+        # The host ends the process that has it, as it would without a sandbox; should the kernel process want memory
+        # before that is gone, it ends too (docs/sandbox.md, what is not there yet). A neighbour never does.
+        self.start_neighbour()
+        for platform in PLATFORMS:
+            done = self.attack(platform, "exhaust", "memory", options=("--memory", "128m"))
+            self.assertIn((done.status, done.out[-12:]), ((0, "still works\n"), (137, "")), str(done))
+            self.assertIn(self.name, self.caisson("ps").out, "a neighbour ended too")
+        self.assert_ok(self.caisson("rm", "-f", self.name))
 
-    def test_memory_of_the_kernel_s(self):
+    def start_neighbour(self):
         self.assert_ok(self.caisson("run", "-d", "--name", self.name, "--wall", "sandbox", "--rootfs", self.root, "--",
                                     "sleep", "60"))
+
+    def test_memory_of_the_kernel_s(self):
+        self.start_neighbour()
         for kind in HEAVY:
             for platform in PLATFORMS:
                 with self.subTest(kind=kind, platform=platform):

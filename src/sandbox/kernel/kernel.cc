@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/clock.h"
 #include "sandbox/kernel/futex.h"
@@ -17,6 +18,20 @@ namespace caisson::sandbox::kernel {
 
 Container::Container(std::string its_id, Ref<PidNamespace> its_pids)
     : id(std::move(its_id)), pids(std::move(its_pids)) {}
+
+std::uint64_t ToldLimits::memory_of(std::uint64_t all) const {
+  std::uint64_t limit = memory_bytes;
+  return limit == 0 ? all : std::min(all, limit);
+}
+
+unsigned ToldLimits::processors_of(unsigned all) const {
+  unsigned count = all;
+  if (unsigned set = processors; set != 0) count = std::min(count, set);
+  std::uint64_t quota = cpu_quota_us, period = cpu_period_us;
+  if (quota != 0 && period != 0 && quota / period < count)
+    count = std::min(count, static_cast<unsigned>((quota + period - 1) / period));
+  return std::max(1U, count);
+}
 
 namespace {
 
@@ -77,12 +92,14 @@ std::vector<Ref<Container>> Kernel::containers() const {
 
 void Kernel::remove_container(Container& container) {
   Ref<Container> removed;
+  Ref<ThreadGroup> init;
   Locked locked(task_lock_);
   auto found =
       std::ranges::find_if(containers_, [&](const auto& each) { return each.get() == &container; });
   if (found == containers_.end()) return;
   removed = std::move(*found);
   containers_.erase(found);
+  init = std::exchange(container.init, nullptr);  // it keeps the container
 }
 
 void Kernel::kill_container(Container& container) {
@@ -120,17 +137,34 @@ void Kernel::signal_taken(Task& task, SignalInfo& info) {
   if (info.code == SI_TIMER) info.overrun = task.group().timers().delivered(info.timer);
 }
 
-void Kernel::stop_all() {
+void Kernel::close_gate() {
   gate_->close();
-  {
-    Locked locked(task_lock_);
-    for (const Ref<Container>& container : containers_)
-      for (const auto& [id, task] : container->pids->tasks) task->interrupt();
-  }
-  gate_->wait_until_empty();
+  Locked locked(task_lock_);
+  for (const Ref<Container>& container : containers_)
+    for (const auto& [id, task] : container->pids->tasks) task->interrupt();
 }
 
-void Kernel::resume_all() { gate_->open(); }
+void Kernel::stop_all() {
+  close_gate();
+  gate_->wait_until_empty();
+  timers_->hold();
+}
+
+bool Kernel::try_stop_all(std::chrono::milliseconds timeout) {
+  close_gate();
+  bool all = gate_->wait_until_empty(timeout);
+  if (all) {
+    timers_->hold();
+  } else {
+    gate_->open();
+  }
+  return all;
+}
+
+void Kernel::resume_all() {
+  timers_->release();
+  gate_->open();
+}
 
 std::int64_t Kernel::monotonic_ns() const { return caisson::monotonic_ns(); }
 std::int64_t Kernel::realtime_ns() const { return caisson::realtime_ns(); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -44,6 +45,21 @@ class CallLog {
                      std::int64_t result, std::int64_t duration_ns) = 0;
 };
 
+// What a container is told that it may use; changed while it runs. 0: no limit.
+class ToldLimits final : public RefCounted {
+ public:
+  std::atomic<std::uint64_t> memory_bytes{0};
+  std::atomic<std::uint64_t> cpu_quota_us{0}, cpu_period_us{100'000}, cpu_weight{0};
+  std::atomic<std::uint32_t> processors{0};
+  std::atomic<std::uint64_t> processes{0};
+  // How much of the machine's own that leaves.
+  std::uint64_t memory_of(std::uint64_t all) const;
+  unsigned processors_of(unsigned all) const;
+
+ private:
+  ~ToldLimits() override = default;
+};
+
 // One container of the sandbox: its own root, pid namespace and lifetime.
 class Container final : public RefCounted {
  public:
@@ -53,6 +69,8 @@ class Container final : public RefCounted {
   Ref<vfs::MountNamespace> mounts;
   Ref<UtsNamespace> uts;
   Ref<OpaqueNamespace> ipc, network;
+  Ref<FileServices> file_services;  // null: the kernel's
+  const Ref<ToldLimits> limits = make_ref<ToldLimits>();
   // Under the kernel's task lock:
   Ref<ThreadGroup> init;
   int processes = 0;
@@ -184,6 +202,8 @@ class Kernel {
   // Pause and resume of all guest code (snapshots, checkpoints).
   void stop_all();    // returns when no task runs guest code or changes the kernel's state
   void resume_all();  // as often as stop_all() was called
+  // stop_all() within a time; false: some did not stand still, and all go on.
+  bool try_stop_all(std::chrono::milliseconds timeout);
   StopGate& gate() { return *gate_; }
   // All of a container, which stands still. EAGAIN: somebody is in the middle of what cannot be
   // saved and will soon be over (vfork(2), execve(2)).
@@ -200,7 +220,9 @@ class Kernel {
   void set_machine(Machine machine) { machine_ = std::move(machine); }  // before the first process
 
   // Null: no new file systems, no memory files.
-  FileServices* file_services() const { return file_services_.get(); }
+  FileServices* file_services(const Container& container) const {
+    return container.file_services ? container.file_services.get() : file_services_.get();
+  }
   void set_file_services(Ref<FileServices> services) { file_services_ = std::move(services); }
 
   UserCounts& user_counts() { return user_counts_; }
@@ -224,6 +246,8 @@ class Kernel {
   friend class TaskRunner;
   friend class Tracing;
   struct Garbage;
+
+  void close_gate();
 
   // --- signals, under the group's signal mutex (signal_send.cc)
   static ErrnoOr<> send(ThreadGroup& group, Task* target, const SignalInfo& info);

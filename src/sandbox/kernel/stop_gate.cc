@@ -23,6 +23,11 @@ void StopGate::wait_until_empty() {
   emptied_.wait(lock, [this] { return inside_ == 0; });
 }
 
+bool StopGate::wait_until_empty(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  return emptied_.wait_for(lock, timeout, [this] { return inside_ == 0; });
+}
+
 void StopGate::open() {
   std::unique_lock lock(mutex_);
   if (stops_.fetch_sub(1, std::memory_order_release) == 1) opened_.notify_all();

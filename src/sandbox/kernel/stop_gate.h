@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -24,6 +25,8 @@ class StopGate {
 
   void close();             // no task gets in any more
   void wait_until_empty();  // after close(): until all stand still
+  // The same; false: not all did within the time.
+  bool wait_until_empty(std::chrono::milliseconds timeout);
   void open();
 
  private:

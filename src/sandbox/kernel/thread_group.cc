@@ -8,7 +8,10 @@
 namespace caisson::sandbox::kernel {
 
 ThreadGroup::ThreadGroup(Kernel& its_kernel, Container& its_container)
-    : kernel(its_kernel), container(its_container), timers_(std::make_unique<GroupTimers>(*this)) {}
+    : kernel(its_kernel),
+      container(its_container),
+      container_kept_(Ref<Container>::share(&its_container)),
+      timers_(std::make_unique<GroupTimers>(*this)) {}
 
 ThreadGroup::~ThreadGroup() = default;
 

@@ -177,6 +177,7 @@ class ThreadGroup final : public RefCounted {
  private:
   Result<> restore_relatives(state::Reader& from);
   ~ThreadGroup() override;
+  const Ref<Container> container_kept_;
   std::unique_ptr<GroupTimers> timers_;
   std::atomic<std::uint64_t> peak_memory_{0};
 };

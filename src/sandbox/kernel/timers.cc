@@ -77,6 +77,29 @@ TimerQueue::~TimerQueue() {
   (void)::pthread_join(thread_, nullptr);
 }
 
+void TimerQueue::hold() {
+  {
+    Locked locked(mutex_);
+    ++holds_;
+  }
+  for (;;) {
+    std::uint32_t seen = served_.load(std::memory_order_acquire);
+    {
+      Locked locked(mutex_);
+      if (running_ == nullptr) return;
+    }
+    futex_wait(served_, seen, kNever);
+  }
+}
+
+void TimerQueue::release() {
+  {
+    Locked locked(mutex_);
+    --holds_;
+  }
+  wake();
+}
+
 void TimerQueue::wake() { futex_wake_all(epoch_); }
 
 void* TimerQueue::thread_main(void* self) {
@@ -92,7 +115,7 @@ void TimerQueue::serve() {
     {
       Locked locked(mutex_);
       if (ending_) return;
-      if (!timers_.empty()) next = timers_.begin()->first;
+      if (!timers_.empty() && holds_ == 0) next = timers_.begin()->first;
       if (next <= monotonic_ns()) {
         due = timers_.begin()->second;
         timers_.erase(timers_.begin());

@@ -46,6 +46,11 @@ class TimerQueue {
   TimerQueue& operator=(const TimerQueue&) = delete;
   ~TimerQueue();  // ends the thread; timers are gone by then
 
+  // Nothing expires from the return of hold() until as many calls of release(); what was due
+  // meanwhile does then.
+  void hold();
+  void release();
+
  private:
   friend class Timer;
   static void* thread_main(void* self);
@@ -57,6 +62,7 @@ class TimerQueue {
   Timer* running_ = nullptr;              // whose expired() is being called
   std::atomic<std::uint32_t> epoch_{0};   // futex: the first deadline changed
   std::atomic<std::uint32_t> served_{0};  // futex: an expired() returned
+  int holds_ = 0;
   bool ending_ = false;
   pthread_t thread_{};
 };

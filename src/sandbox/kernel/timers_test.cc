@@ -44,6 +44,18 @@ TEST(TimerQueue, ExpiresNotBeforeItsTime) {
   EXPECT_GE(timer.at.load(), due);
 }
 
+TEST(TimerQueue, HeldOnesExpireWhenTheyAreReleased) {
+  TimerQueue queue;
+  Counter timer(queue);
+  queue.hold();
+  timer.arm(-5);
+  timespec pause{0, 20'000'000};
+  (void)::nanosleep(&pause, nullptr);
+  EXPECT_EQ(timer.count, 0);
+  queue.release();
+  wait_for(timer.count, 1);
+}
+
 TEST(TimerQueue, PastIsAtOnce) {
   TimerQueue queue;
   Counter timer(queue);

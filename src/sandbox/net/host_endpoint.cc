@@ -1,5 +1,6 @@
 #include "sandbox/net/host_endpoint.h"
 
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -100,7 +101,14 @@ ErrnoOr<T> HostEndpoint::or_ask(ErrnoOr<T> result, vfs::ReadyMask events) {
   return result;
 }
 
-ErrnoOr<> HostEndpoint::bind(const Address& address, Requester&) {
+// This process has the capability for its guests, who may lack it.
+ErrnoOr<> HostEndpoint::bind(const Address& address, Requester& requester) {
+  // The port stands at the same place in both families.
+  std::uint16_t port = ntohs(address.as<sockaddr_in>().sin_port);
+  bool has_port = address.family() == AF_INET || address.family() == AF_INET6;
+  if (has_port && port != 0 && port < network().topology().unprivileged_ports &&
+      !requester.credentials().has(CAP_NET_BIND_SERVICE))
+    return std::unexpected(Errno{EACCES});
   return sys::bind(fd_, address.bytes());
 }
 

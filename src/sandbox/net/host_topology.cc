@@ -132,6 +132,9 @@ Result<Topology> topology_of_host() {
   // A host may hide its routes; its network works without a list of them.
   if (auto text = sys::read_file(sys::kCwd, "/proc/net/route"))
     for (std::string_view line : split(*text, '\n')) add_route(topology, line);
+  if (auto text = sys::read_file(sys::kCwd, "/proc/sys/net/ipv4/ip_unprivileged_port_start"))
+    topology.unprivileged_ports =
+        parse_number<std::uint16_t>(trim(*text)).value_or(topology.unprivileged_ports);
   return topology;
 }
 

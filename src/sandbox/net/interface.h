@@ -40,6 +40,8 @@ struct Route {  // of the main table
 struct Topology {
   std::vector<Interface> interfaces;
   std::vector<Route> routes;
+  // The first port that takes no CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start).
+  std::uint16_t unprivileged_ports = 1024;
 };
 
 // "lo", up, with 127.0.0.1/8 and ::1/128.

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "sandbox/kernel/group_timers.h"
 #include "sandbox/kernel/kernel.h"
@@ -354,9 +355,26 @@ Value sched_setattr(Task& task, const Arguments& arguments) {
 
 // --- processors
 
+// The first of those that this machine has, as many as the container may use.
+std::vector<std::uint64_t> processors_of(const Task& task) {
+  std::vector<std::uint64_t> mask = task.kernel().machine().processors;
+  unsigned all = 0;
+  for (std::uint64_t word : mask) all += static_cast<unsigned>(std::popcount(word));
+  unsigned left = task.group().container.limits->processors_of(all);
+  for (std::uint64_t& word : mask) {
+    for (std::uint64_t rest = word; rest != 0; rest &= rest - 1) {
+      if (left == 0)
+        word &= ~(rest & -rest);
+      else
+        --left;
+    }
+  }
+  return mask;
+}
+
 Value sched_getaffinity(Task& task, const Arguments& arguments) {
   std::uint32_t size = arguments.u32(1);
-  std::vector<std::uint64_t> mask = task.kernel().machine().processors;
+  std::vector<std::uint64_t> mask = processors_of(task);
   std::size_t bytes = mask.size() * sizeof(std::uint64_t);
   if (size < bytes || size % sizeof(std::uint64_t) != 0) return fail(EINVAL);
   {
@@ -370,14 +388,15 @@ Value sched_getaffinity(Task& task, const Arguments& arguments) {
 }
 
 Value sched_setaffinity(Task& task, const Arguments& arguments) {
-  std::vector<std::uint64_t> mask(task.kernel().machine().processors.size());
+  const std::vector<std::uint64_t> allowed = processors_of(task);
+  std::vector<std::uint64_t> mask(allowed.size());
   std::size_t size = std::min<std::size_t>(arguments.u32(1), mask.size() * sizeof(std::uint64_t));
   auto bytes = std::as_writable_bytes(std::span(mask)).first(size);
   std::size_t read = TRY(task.memory().read(arguments.u64(2), bytes));
   if (read != size) return fail(EFAULT);
   bool any = false;
   for (std::size_t i = 0; i < mask.size(); ++i) {
-    mask[i] &= task.kernel().machine().processors[i];
+    mask[i] &= allowed[i];
     any = any || mask[i] != 0;
   }
   Locked tree(task.kernel().task_lock());

@@ -79,7 +79,7 @@ Value move(Task& task, const MountRequest& request) {
 
 Value mount_new(Task& task, const MountRequest& request) {
   if (request.type.empty()) return fail(EINVAL);
-  kernel::FileServices* services = task.kernel().file_services();
+  kernel::FileServices* services = task.kernel().file_services(task.group().container);
   if (services == nullptr) return fail(ENODEV);
   Ref<vfs::Filesystem> filesystem =
       TRY(services->make_filesystem(task, request.type, request.source, request.options));
@@ -233,7 +233,7 @@ Value sys_memfd_create(Task& task, const Arguments& arguments) {
   if ((flags & kNoExecSeal) != 0 && (flags & kExec) != 0) return fail(EINVAL);
   auto name = task.memory().read_string(arguments.u64(0), kLongestName + 1);
   if (!name) return fail(name.error().value == ENAMETOOLONG ? EINVAL : name.error().value);
-  kernel::FileServices* services = task.kernel().file_services();
+  kernel::FileServices* services = task.kernel().file_services(task.group().container);
   if (services == nullptr) return fail(ENOSYS);
   bool sealable = (flags & (MFD_ALLOW_SEALING | kNoExecSeal)) != 0;
   std::uint32_t seals = sealable ? 0 : F_SEAL_SEAL;

@@ -68,7 +68,7 @@ Value sysinfo(Task& task, const Arguments& arguments) {
   told.uptime = kernel.boottime_ns() / kNanosecond;
   std::copy(std::begin(host.loads), std::end(host.loads), std::begin(told.loads));
   told.mem_unit = 1;
-  told.totalram = kernel.machine().memory_bytes;
+  told.totalram = task.group().container.limits->memory_of(kernel.machine().memory_bytes);
   told.freeram = std::min<unsigned long>(host.freeram * host.mem_unit, told.totalram);
   told.bufferram = 0;
   Locked tree(kernel.task_lock());

@@ -41,12 +41,4 @@ ErrnoOr<MachineFacts> MachineFacts::of_host() {
   return facts;
 }
 
-MachineFacts MachineFacts::limited(std::uint64_t memory_limit, unsigned processor_limit) const {
-  MachineFacts facts = *this;
-  if (memory_limit != 0) facts.memory = std::min(memory, memory_limit);
-  if (processor_limit != 0) facts.processors = std::min(processors, processor_limit);
-  if (facts.cpu_texts.size() > facts.processors) facts.cpu_texts.resize(facts.processors);
-  return facts;
-}
-
 }  // namespace caisson::sandbox::fs

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "sandbox/kernel/kernel.h"
 
 namespace caisson::sandbox::fs {
 
@@ -17,10 +18,13 @@ struct MachineFacts {
   // uname(2)'s release and version, as /proc/version has them.
   std::string release, version;
 
+  // What the container may use of it, which changes; null: all.
+  Ref<kernel::ToldLimits> told;
+
   // The host's own.
   static ErrnoOr<MachineFacts> of_host();
-  // The same with no more than this; 0: no limit.
-  MachineFacts limited(std::uint64_t memory_limit, unsigned processor_limit) const;
+  std::uint64_t shown_memory() const { return told ? told->memory_of(memory) : memory; }
+  unsigned shown_processors() const { return told ? told->processors_of(processors) : processors; }
 };
 
 }  // namespace caisson::sandbox::fs

@@ -46,7 +46,7 @@ Activity activity(const ProcFilesystem& proc) {
 }
 
 std::int64_t idle_ns(const ProcFilesystem& proc, const Activity& now) {
-  std::int64_t all = proc.kernel().boottime_ns() * proc.facts().processors;
+  std::int64_t all = proc.kernel().boottime_ns() * proc.facts().shown_processors();
   return std::max<std::int64_t>(0, all - now.usage.user_ns - now.usage.system_ns);
 }
 
@@ -57,7 +57,7 @@ void append_cpu_line(std::string& text, std::string_view name, std::int64_t user
 
 std::string stat(const ProcFilesystem& proc) {
   Activity now = activity(proc);
-  unsigned processors = proc.facts().processors;
+  unsigned processors = proc.facts().shown_processors();
   std::int64_t idle = idle_ns(proc, now);
   std::string text;
   append_cpu_line(text, "cpu ", now.usage.user_ns, now.usage.system_ns, idle);
@@ -74,7 +74,7 @@ std::string stat(const ProcFilesystem& proc) {
 
 std::string meminfo(const ProcFilesystem& proc) {
   Activity now = activity(proc);
-  std::uint64_t total = proc.facts().memory;
+  std::uint64_t total = proc.facts().shown_memory();
   std::uint64_t free = total - std::min(total, now.resident);
   std::string text;
   auto line = [&text](std::string_view name, std::uint64_t bytes) {
@@ -109,7 +109,7 @@ std::string meminfo(const ProcFilesystem& proc) {
 
 std::string cpuinfo(const ProcFilesystem& proc) {
   std::string text;
-  for (unsigned i = 0; i < proc.facts().processors; ++i) {
+  for (unsigned i = 0; i < proc.facts().shown_processors(); ++i) {
     append(text, "processor\t: ", i, '\n');
     if (i < proc.facts().cpu_texts.size()) text += proc.facts().cpu_texts[i];
     text += '\n';
@@ -149,7 +149,7 @@ constexpr std::string_view kVmstat =
 
 std::string interrupts(const ProcFilesystem& proc) {
   std::string text(11, ' ');
-  for (unsigned i = 0; i < proc.facts().processors; ++i)
+  for (unsigned i = 0; i < proc.facts().shown_processors(); ++i)
     append(text, padded_right(cat("CPU", i), 11));
   return text + "\n";
 }

@@ -52,6 +52,7 @@ void add_network_files(ProcFilesystem& proc, const Ref<kernel::Task>& task,
                        StaticDirectory& directory);
 
 // --- texts that several places have
+std::string command_line(mm::MemoryMap& memory);                     // as /proc/PID/cmdline has it
 std::string padded_left(std::string_view text, std::size_t width);   // "   12"
 std::string padded_right(std::string_view text, std::size_t width);  // "ab    "
 // "%02u", and so on.

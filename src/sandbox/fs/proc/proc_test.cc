@@ -238,11 +238,22 @@ TEST_F(Proc, FactsOfTheHostCanBeLimited) {
   ASSERT_TRUE(facts.has_value());
   EXPECT_GT(facts->memory, std::uint64_t{1} << 20);
   EXPECT_EQ(facts->cpu_texts.size(), facts->processors);
-  auto limited = facts->limited(1 << 20, 1);
-  EXPECT_EQ(limited.memory, std::uint64_t{1} << 20);
-  EXPECT_EQ(limited.processors, 1U);
-  EXPECT_EQ(limited.cpu_texts.size(), 1U);
-  EXPECT_EQ(facts->limited(0, 0).memory, facts->memory);
+  EXPECT_EQ(facts->shown_memory(), facts->memory);
+  facts->told = make_ref<kernel::ToldLimits>();
+  EXPECT_EQ(facts->shown_memory(), facts->memory);
+  facts->told->memory_bytes = 1 << 20;
+  EXPECT_EQ(facts->shown_memory(), std::uint64_t{1} << 20);
+}
+
+TEST_F(Proc, ProcessorsAreLimitedBySetAndQuota) {
+  auto told = make_ref<kernel::ToldLimits>();
+  EXPECT_EQ(told->processors_of(8), 8U);
+  told->processors = 4;
+  EXPECT_EQ(told->processors_of(8), 4U);
+  told->cpu_quota_us = 250'000;
+  EXPECT_EQ(told->processors_of(8), 3U);
+  told->cpu_quota_us = 1;
+  EXPECT_EQ(told->processors_of(8), 1U);
 }
 
 TEST_F(Proc, UptimeAndLoadHaveTheirForms) {

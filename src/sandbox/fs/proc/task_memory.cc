@@ -18,18 +18,9 @@ std::string read_memory(mm::MemoryMap& memory, std::uint64_t begin, std::uint64_
   return text;
 }
 
-// A program that wrote over the last zero of its arguments has put a text of its own there, which
-// may go on where the environment was (fs/proc/base.c: get_mm_cmdline()).
 ErrnoOr<std::string> cmdline(const TaskView& view) {
   Ref<mm::MemoryMap> memory = view.task.memory_ref();
-  if (!memory) return std::string();
-  mm::ProgramLayout layout = memory->layout();
-  std::string text = read_memory(*memory, layout.args_begin, layout.args_end);
-  if (text.empty() || text.back() == '\0') return text;
-  std::size_t end = text.find('\0');
-  if (end != std::string::npos) return text.substr(0, end + 1);
-  std::string more = read_memory(*memory, layout.env_begin, layout.env_end);
-  return text + more.substr(0, more.find('\0'));
+  return memory ? command_line(*memory) : std::string();
 }
 
 ErrnoOr<std::string> environ_text(const TaskView& view) {
@@ -108,6 +99,18 @@ constexpr TaskFileEntry kEntries[] = {
 };
 
 }  // namespace
+
+// A program that wrote over the last zero of its arguments has put a text of its own there, which
+// may go on where the environment was (fs/proc/base.c: get_mm_cmdline()).
+std::string command_line(mm::MemoryMap& memory) {
+  mm::ProgramLayout layout = memory.layout();
+  std::string text = read_memory(memory, layout.args_begin, layout.args_end);
+  if (text.empty() || text.back() == '\0') return text;
+  std::size_t end = text.find('\0');
+  if (end != std::string::npos) return text.substr(0, end + 1);
+  std::string more = read_memory(memory, layout.env_begin, layout.env_end);
+  return text + more.substr(0, more.find('\0'));
+}
 
 std::span<const TaskFileEntry> task_memory_files() { return kEntries; }
 

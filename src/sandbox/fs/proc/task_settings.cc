@@ -104,7 +104,8 @@ ErrnoOr<> set_oom_adj(const TaskView& view, std::string_view text) {
 ErrnoOr<std::string> oom_score(const TaskView& view) {
   Ref<mm::MemoryMap> memory = view.task.memory_ref();
   std::uint64_t used = memory ? memory->usage().resident : 0;
-  auto share = static_cast<int>(used * 1000 / std::max<std::uint64_t>(1, view.proc.facts().memory));
+  auto share =
+      static_cast<int>(used * 1000 / std::max<std::uint64_t>(1, view.proc.facts().shown_memory()));
   return cat(std::max(0, (1000 + share + oom_adjustment(view)) * 2 / 3), '\n');
 }
 

@@ -34,10 +34,15 @@ void add_processor(StaticDirectory& processors, unsigned number, unsigned count)
   add("topology/package_cpus_list", range(count));
 }
 
-void add_processors(StaticDirectory& root, unsigned count) {
+// Possible are all of the machine: programs have tables by what getcpu(2) may answer.
+void add_processors(StaticDirectory& root, const MachineFacts& facts) {
+  unsigned count = facts.processors;
   StaticDirectory& processors = root.add_directory("devices/system/cpu");
-  for (std::string_view name : {"online", "possible", "present"})
+  for (std::string_view name : {"possible", "present"})
     processors.add_constant(name, range(count) + "\n");
+  processors.add("online", [facts](vfs::Caller&) {
+    return ErrnoOr<std::string>(range(facts.shown_processors()) + "\n");
+  });
   processors.add_constant("offline", "\n");
   processors.add_constant("isolated", "\n");
   processors.add_constant("kernel_max", "8191\n");
@@ -56,9 +61,11 @@ void add_node(StaticDirectory& root, const MachineFacts& facts) {
   nodes.add_constant("node0/cpulist", range(facts.processors) + "\n");
   nodes.add_constant("node0/cpumap", mask_of(facts.processors) + "\n");
   nodes.add_constant("node0/distance", "10\n");
-  nodes.add_constant("node0/meminfo",
-                     cat("Node 0 MemTotal:       ", facts.memory / 1024,
-                         " kB\nNode 0 MemFree:        ", facts.memory / 1024, " kB\n"));
+  nodes.add("node0/meminfo", [facts](vfs::Caller&) {
+    std::uint64_t kilobytes = facts.shown_memory() / 1024;
+    return ErrnoOr<std::string>(cat("Node 0 MemTotal:       ", kilobytes,
+                                    " kB\nNode 0 MemFree:        ", kilobytes, " kB\n"));
+  });
   nodes.add_constant("node0/numastat",
                      "numa_hit 0\nnuma_miss 0\nnuma_foreign 0\ninterleave_hit 0\nlocal_node 0\n"
                      "other_node 0\n");
@@ -134,7 +141,7 @@ SysFilesystem::SysFilesystem() : GeneratedFilesystem("sysfs", SYSFS_MAGIC) {}
 Ref<SysFilesystem> SysFilesystem::create(const MachineFacts& facts) {
   auto sys = Ref<SysFilesystem>::adopt(new SysFilesystem);
   auto root = make_ref<StaticDirectory>(*sys, kGeneratedRoot);
-  add_processors(*root, facts.processors);
+  add_processors(*root, facts);
   add_node(*root, facts);
   add_network(*root);
   for (const Constant& file : kKernel) root->add_constant(file.path, std::string(file.text));

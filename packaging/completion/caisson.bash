@@ -9,8 +9,8 @@ _caisson_table() {
       valued="--root|--log|--log-format"
       ;;
     caisson:run)
-      options="--detach -d --rm --keep --label -l --log-limit --pidfile --quiet -q --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --wall --platform --overlay --strace --strace-calls --help"
-      valued="--label|-l|--log-limit|--pidfile|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation|--wall|--platform|--overlay|--strace|--strace-calls"
+      options="--detach -d --rm --keep --label -l --log-limit --pidfile --quiet -q --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --wall --platform --sandbox --overlay --strace --strace-calls --help"
+      valued="--label|-l|--log-limit|--pidfile|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation|--wall|--platform|--sandbox|--overlay|--strace|--strace-calls"
       program=yes
       ;;
     caisson:exec)
@@ -103,8 +103,8 @@ _caisson_table() {
       names=yes
       ;;
     caisson:explain)
-      options="--bundle -b --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --wall --platform --overlay --strace --strace-calls --help"
-      valued="--bundle|-b|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation|--wall|--platform|--overlay|--strace|--strace-calls"
+      options="--bundle -b --json --name --tty -t --interactive -i --env -e --env-file --volume -v --tmpfs --workdir -w --user -u --hostname --read-only --rootfs --network --memory -m --memory-swap --cpus --pids --cap-add --cap-drop --new-privileges --seccomp --annotation --wall --platform --sandbox --overlay --strace --strace-calls --help"
+      valued="--bundle|-b|--name|--env|-e|--env-file|--volume|-v|--tmpfs|--workdir|-w|--user|-u|--hostname|--rootfs|--network|--memory|-m|--memory-swap|--cpus|--pids|--cap-add|--cap-drop|--seccomp|--annotation|--wall|--platform|--sandbox|--overlay|--strace|--strace-calls"
       program=yes
       ;;
     caisson:why)
@@ -125,8 +125,8 @@ _caisson_table() {
       ;;
     caisson-oci:)
       verbs="create start run state kill delete exec list ps pause resume update mounts checkpoint restore events features spec version help"
-      options="--root -r --log -l --log-format --log-level --debug --timeline --systemd-cgroup -s --cgroup-manager --rootless --criu --version -v --help"
-      valued="--root|-r|--log|-l|--log-format|--log-level|--cgroup-manager|--rootless|--criu"
+      options="--root -r --log -l --log-format --log-level --debug --timeline --wall --systemd-cgroup -s --cgroup-manager --rootless --criu --version -v --help"
+      valued="--root|-r|--log|-l|--log-format|--log-level|--wall|--cgroup-manager|--rootless|--criu"
       ;;
     caisson-oci:create)
       options="--bundle -b --config -f --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --no-subreaper --help"

@@ -34,6 +34,7 @@ struct Context {
   std::string root;                  // state directory, absolute
   bool default_root = true;
   bool systemd_cgroup = false;
+  std::string wall;  // of the engines' face, for containers that ask for none
   bool no_cgroups = false;
   bool debug = false;
   ProgramStart start;    // for the timeline

@@ -39,6 +39,7 @@ constexpr OptionSpec kEngineOptions[] = {
     {"debug", 0, "", "say more"},
     {"timeline", 0, "FILE",
      "show what every step of a start took, or write it to FILE (Chrome trace)", true},
+    {"wall", 0, "namespaces|sandbox", "what stands around containers whose annotations do not say"},
     {"systemd-cgroup", 's', "", "have systemd make the cgroup: a path is SLICE:PREFIX:NAME"},
     {"cgroup-manager", 0, "NAME", "cgroupfs, systemd or disabled"},
     {"rootless", 0, "true|false|auto", "accepted; found out by itself"},

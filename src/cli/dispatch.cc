@@ -73,6 +73,7 @@ Result<> apply_globals(Context& context, const Arguments& arguments) {
     context.timeline = timeline->empty() ? "-" : std::string(*timeline);
   }
   context.criu = arguments.value_or("criu", "");
+  context.wall = arguments.value_or("wall", context.wall);
   if (arguments.has("systemd-cgroup")) context.systemd_cgroup = arguments.flag("systemd-cgroup");
   return {};
 }

@@ -8,7 +8,9 @@
 #include "linux/executor.h"
 #if CAISSON_HAS_SANDBOX
 #include "sandbox/boot/executor.h"
+#include "sandbox/boot/inherited.h"
 #include "sandbox/boot/kernel_main.h"
+#include "sandbox/boot/member_main.h"
 #include "sandbox/boot/syscall_page.h"
 #endif
 
@@ -36,6 +38,8 @@ int main(int argc, char** argv) {
 #if CAISSON_HAS_SANDBOX
   if (!words.empty() && words[0] == caisson::sandbox::boot::kKernelName)
     return caisson::sandbox::boot::kernel_main(words);
+  if (!words.empty() && words[0] == caisson::sandbox::boot::kMemberName)
+    return caisson::sandbox::boot::member_main(words);
 #endif
   return caisson::cli::dispatch(words, make_executor, kSyscallPage);
 }

@@ -6,6 +6,7 @@
 #include "cli/oci.h"
 #include "cli/session.h"
 #include "library/bundle.h"
+#include "plan/sandbox.h"
 #include "spec/validate.h"
 
 namespace caisson::cli {
@@ -36,6 +37,9 @@ struct Request {
 Result<> read_request(const Context& context, const Arguments& arguments, Request& out) {
   out.bundle = TRY(library::read_bundle(std::string(arguments.value_or("bundle", "")),
                                         std::string(arguments.value_or("config", ""))));
+  // An engine's runtime of that name is told so by its arguments.
+  if (!context.wall.empty())
+    out.bundle.spec.annotations.try_emplace(std::string(plan::kWallAnnotation), context.wall);
   TRY(spec::validate(out.bundle.spec));
   auto& options = out.options;
   options.id = arguments.operands()[0];

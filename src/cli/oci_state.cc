@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cli/caller.h"
 #include "cli/commands.h"
+#include "cli/guest_ps.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
@@ -176,6 +177,11 @@ Result<int> run_ps(Context& context, const Arguments& arguments) {
     TRY(print(out + "\n"));
     return 0;
   }
+  if (runs_in_sandbox(snapshot)) {
+    TRY(print(guest_ps_table(TRY(container::guest_processes(session.containers(), id)),
+                             GuestUsers(snapshot.state.rootfs))));
+    return 0;
+  }
   std::string text = TRY(output_of_ps(arguments.operands()));
   TRY(print(TRY(filter_ps(text, pids))));
   return 0;
@@ -215,7 +221,10 @@ const Command kOciPsCommand{
     .group = "Looking",
     .operands = "[options] ID [PS-OPTION...]",
     .summary = "List the processes of a container",
-    .details = "The table is that of the host's ps(1), with the options given (default -ef).",
+    .details =
+        "The table is that of the host's ps(1), with the options given (default -ef). Of a "
+        "sandbox,\n"
+        "whose processes are none of the host's, it is always one as of -ef, with the ids inside.",
     .examples =
         "caisson-oci ps --format json web\n"
         "caisson-oci ps web -o pid,args",

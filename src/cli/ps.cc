@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/guest_ps.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
@@ -71,8 +72,46 @@ Result<int> run_list(Context& context, const Arguments& arguments) {
   return list(context, arguments, true);
 }
 
+std::string guests_json(const std::vector<plan::GuestProcess>& processes) {
+  std::string out;
+  formats::JsonWriter json(out, "  ");
+  json.begin_array();
+  for (const auto& process : processes) {
+    json.begin_object().field("pid", process.pid).field("command", process.args);
+    json.field("parent", process.parent).field("name", process.name);
+    json.field("uid", process.uid).field("gid", process.gid);
+    json.field("state", std::string(1, process.state)).field("threads", process.threads);
+    json.field("terminal", process.terminal).field("started", rfc3339(process.started_ns));
+    json.field("cpuNs", process.cpu_ns).end_object();
+  }
+  json.end_array();
+  return out + "\n";
+}
+
+std::string guests_table(const std::vector<plan::GuestProcess>& processes,
+                         const GuestUsers& users) {
+  Table table({"PID", "PARENT", "USER", "STATE", "THREADS", "TIME", "COMMAND"});
+  for (const auto& process : processes) {
+    table.add({cat(process.pid), cat(process.parent), users.name(process.uid),
+               printable(std::string_view(&process.state, 1)), cat(process.threads),
+               guest_time(process.cpu_ns), guest_command(process, kCommandWidth * 2)});
+  }
+  return table.text();
+}
+
+Result<int> top_of_sandbox(Session& session, const Arguments& arguments,
+                           const container::Snapshot& snapshot) {
+  auto processes = TRY(container::guest_processes(session.containers(), snapshot.state.id));
+  TRY(print(arguments.flag("json") ? guests_json(processes)
+                                   : guests_table(processes, GuestUsers(snapshot.state.rootfs))));
+  return 0;
+}
+
 Result<int> run_top(Context& context, const Arguments& arguments) {
   Session session = TRY(Session::open(context));
+  auto snapshot = TRY(container::query(session.containers(), arguments.operands()[0]));
+  if (runs_in_sandbox(snapshot) && container::is_alive(snapshot.status))
+    return top_of_sandbox(session, arguments, snapshot);
   auto pids = TRY(container::processes(session.containers(), arguments.operands()[0]));
   std::string out;
   formats::JsonWriter json(out, "  ");
@@ -132,7 +171,10 @@ const Command kTopCommand{
     .group = "Looking",
     .operands = "[options] NAME",
     .summary = "List the processes of a container",
-    .details = "Process ids are those of this machine.",
+    .details =
+        "Process ids are those of this machine; of a container that runs with --wall sandbox, "
+        "those\n"
+        "that its processes have inside.",
     .examples = "caisson top web",
     .options = {},
     .shared_options = kJsonOption,

@@ -94,6 +94,7 @@ Error point_at_option(Error error) {
       {"annotations.org.caisson.wall", "--wall"},
       {"annotations.org.caisson.platform", "--platform"},
       {"annotations.org.caisson.overlay", "--overlay"},
+      {"annotations.org.caisson.sandbox", "--sandbox"},
       {"process.cwd", "--workdir"},
       {"process.user", "--user"},
       {"hostname", "--hostname"},

@@ -40,7 +40,8 @@ constexpr OptionSpec kRunOptions[kRunOptionCount] = {
      "what is around the command: the host's kernel (default), or one of our own in user space"},
     {"platform", 0, "systrap[,nopatch]|ptrace",
      "how a sandbox traps system calls (default: the faster one)"},
-    {"overlay", 0, "none|memory|DIR[,size=N]", "where a sandbox's writes to its root go"},
+    {"sandbox", 0, "NAME", "run in the sandbox of a container that runs, beside it"},
+    {"overlay", 0, "none|memory[,size=N]|DIR", "where a sandbox's writes to its root go"},
     {"strace", 0, "FILE", "write what a sandbox's programs ask of their kernel to FILE"},
     {"strace-calls", 0, "NAME,...", "only these system calls go to --strace"},
 };
@@ -83,9 +84,12 @@ void read_wall(const Arguments& arguments, const spec::CallerFacts& caller, spec
   };
   constexpr Choice kChoices[] = {{"wall", plan::kWallAnnotation, false},
                                  {"platform", plan::kPlatformAnnotation, false},
+                                 {"sandbox", plan::kSandboxAnnotation, false},
                                  {"overlay", plan::kOverlayAnnotation, false},
                                  {"strace", plan::kStraceAnnotation, true},
                                  {"strace-calls", plan::kStraceCallsAnnotation, false}};
+  if (arguments.value("sandbox") && !arguments.value("wall"))
+    out.annotations.push_back(cat(plan::kWallAnnotation, "=sandbox"));
   for (const auto& choice : kChoices) {
     auto value = arguments.value(choice.option);
     if (!value) continue;

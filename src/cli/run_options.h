@@ -9,7 +9,7 @@ namespace caisson::cli {
 
 // The table with its size, so that the commands that refer to it are constants: nothing is built
 // before main.
-inline constexpr std::size_t kRunOptionCount = 28;
+inline constexpr std::size_t kRunOptionCount = 29;
 extern const OptionSpec kRunOptions[kRunOptionCount];
 constexpr OptionTable run_option_table() { return kRunOptions; }
 

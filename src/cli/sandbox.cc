@@ -1,22 +1,21 @@
 // caisson sandbox: what a sandbox's kernel tells of itself.
 #include "plan/sandbox.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/sandbox_view.h"
 #include "cli/session.h"
+#include "cli/table.h"
 #include "cli/verbs.h"
-#include "sandbox/control/control.h"
-#include "sys/process.h"
-#include "sys/socket.h"
+#include "sandbox/control/client.h"
 
 namespace caisson::cli {
 namespace {
 
-using sandbox::control::Answer;
+using sandbox::control::Client;
 using sandbox::control::Request;
-
-constexpr int kAnswerTimeoutMs = 10'000;
 
 struct View {
   std::string_view name, shows;
@@ -45,7 +44,8 @@ Result<> check_view(const Context& context, std::string_view name) {
 
 Result<> check_wall(Session& session, const std::string& name) {
   auto snapshot = TRY(container::query(session.containers(), name));
-  bool runs = snapshot.status == container::Status::kRunning;
+  bool runs = snapshot.status == container::Status::kRunning ||
+              snapshot.status == container::Status::kPaused;
   if (snapshot.state.wall != "sandbox") {
     return std::unexpected(Error::invalid("its wall is the host's kernel")
                                .doing("container ", quoted(name))
@@ -58,25 +58,25 @@ Result<> check_wall(Session& session, const std::string& name) {
                              .code("container.state"));
 }
 
+// What guests name, a terminal would obey.
+std::string printable_lines(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    auto line = text.substr(0, text.find('\n'));
+    append(out, printable(line), "\n");
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<std::string> ask_sandbox(Session& session, const std::string& name, std::string_view view) {
-  std::string path = cat(session.containers().root, "/", plan::sandbox_socket_name(name));
-  Fd socket = TRY_CTX(sys::connect_unix(path, SOCK_SEQPACKET), "reach the sandbox's kernel");
-  TRY_CTX(sandbox::control::send_control(socket, Request::kShow, 0, view),
-          "ask the sandbox's kernel");
-  std::string out;
-  for (;;) {
-    if (!sys::wait_readable(socket, kAnswerTimeoutMs).value_or(false))
-      return std::unexpected(Error(Errno{ETIMEDOUT}).doing("ask the sandbox's kernel"));
-    auto message =
-        TRY_CTX(sandbox::control::receive_control(socket), "hear from the sandbox's kernel");
-    if (message.kind == static_cast<std::uint8_t>(Answer::kDone)) return out;
-    if (message.kind != static_cast<std::uint8_t>(Answer::kText))
-      return std::unexpected(Error::with_cause(static_cast<int>(message.value), message.text)
-                                 .doing("ask the sandbox's kernel"));
-    out += message.text;
-  }
+  const auto state = TRY(container::query(session.containers(), name)).state;
+  const std::string& leader = state.sandbox.empty() ? state.id : state.sandbox;
+  std::string path = cat(session.containers().root, "/", plan::sandbox_socket_name(leader));
+  auto kernel = TRY(Client::connect(path, state.id));
+  return TRY(kernel.ask(Request::kShow, 0, view)).text;
 }
 
 namespace {
@@ -100,7 +100,7 @@ Result<int> run_sandbox(Context& context, const Arguments& arguments) {
   const std::string name(operands[1]);
   Session session = TRY(Session::open(context));
   TRY(check_wall(session, name));
-  TRY(print(TRY(ask_sandbox(session, name, operands[0]))));
+  TRY(print(printable_lines(TRY(ask_sandbox(session, name, operands[0])))));
   return 0;
 }
 

@@ -2,11 +2,18 @@
 
 #include <unistd.h>
 
+#include <csignal>
+
 #include "base/clock.h"
 #include "base/text.h"
 #include "sys/file.h"
 
 namespace caisson::cli {
+namespace {
+
+constexpr int kSignalStatus = 128;
+
+}  // namespace
 
 std::string status_text(const container::Snapshot& snapshot) {
   if (snapshot.status != container::Status::kStopped) {
@@ -14,7 +21,10 @@ std::string status_text(const container::Snapshot& snapshot) {
   }
   if (!snapshot.exit || !snapshot.exit->known) return "ended";
   const auto& exit = *snapshot.exit;
-  if (exit.signal != 0 && exit.oom) return "killed (out of memory)";
+  // A sandbox ends with the status of its program, of which that is all that the host sees.
+  bool killed = exit.signal != 0 ||
+                (snapshot.state.wall == "sandbox" && exit.code == kSignalStatus + SIGKILL);
+  if (killed && exit.oom) return "killed (out of memory)";
   return exit.signal != 0 ? cat("killed (", exit.signal, ")") : cat("exited (", exit.code, ")");
 }
 

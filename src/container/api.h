@@ -154,8 +154,12 @@ Result<std::vector<ListEntry>> list(Context& context);
 // annotations, owner. `indent` as for formats::JsonWriter; no newline at the end.
 std::string state_json(const Snapshot& snapshot, std::string_view indent = "  ");
 
-// Pids of all processes, in the caller's pid namespace; none of a stopped container.
+// Pids of all processes, in the caller's pid namespace; of a sandbox, in the container. None of a
+// stopped container.
 Result<std::vector<int>> processes(Context& context, std::string_view id);
+// What runs in a container whose kernel is its sandbox's, with the ids that it has there, by pid.
+// None of others, nor of one that has not been started.
+Result<std::vector<plan::GuestProcess>> guest_processes(Context& context, std::string_view id);
 Result<plan::Stats> stats(Context& context, std::string_view id);
 Result<plan::Usage> usage(Context& context, std::string_view id);
 
@@ -183,8 +187,9 @@ struct Change {
   std::string path;  // absolute, inside the container
   friend bool operator==(const Change&, const Change&) = default;
 };
-// What a container on a machine view changed, sorted by path. An error when nobody holds the
-// changes any more (code "diff.gone") or the container is not one on a view ("diff.unsupported").
+// What a container on a machine view changed, or one whose sandbox keeps its changes, sorted by
+// path. An error when nobody holds the changes any more (code "diff.gone") or they are not kept
+// apart ("diff.unsupported").
 Result<std::vector<Change>> diff(Context& context, std::string_view id);
 
 // --- acting

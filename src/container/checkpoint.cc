@@ -13,6 +13,11 @@ bool is_sandbox(const Container& container) { return container.state.wall == "sa
 
 // Its kernel saves itself: it must be able to run.
 Result<> check_not_paused(const Container& container) {
+  if (!container.state.sandbox.empty()) {
+    return std::unexpected(wrong_state(EBUSY, "it shares a sandbox with others")
+                               .doing("container ", quoted(container.folder.id))
+                               .cure("only a sandbox of one container can be saved"));
+  }
   if (container.status != Status::kPaused) return {};
   return std::unexpected(wrong_state(EBUSY, "a sandbox that is paused cannot save itself")
                              .doing("container ", quoted(container.folder.id))

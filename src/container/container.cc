@@ -31,6 +31,7 @@ Result<Status> living_status(Context& context, const Container& container) {
       break;
     case Progress::kStarted: break;
   }
+  if (container.state.guests_paused) return Status::kPaused;
   auto frozen = context.executor.frozen(container.state.cgroups);
   return frozen.value_or(false) ? Status::kPaused : Status::kRunning;
 }

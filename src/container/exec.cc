@@ -6,12 +6,12 @@
 #include "container/errors.h"
 #include "container/fault.h"
 #include "container/foreground.h"
+#include "container/sandbox.h"
 #include "container/seccomp_agent.h"
 #include "container/start_sequence.h"
 #include "container/terminal.h"
 #include "container/user.h"
 #include "plan/compile.h"
-#include "plan/sandbox.h"
 #include "sys/file.h"
 #include "sys/process.h"
 #include "sys/socket.h"
@@ -74,9 +74,8 @@ Result<spec::Process> chosen_process(const Container& container, const spec::Con
   add_capabilities(options.capabilities, process);
   if (!options.user.empty()) {
     // What a sandbox's kernel shows as its root is no directory of a process of the host.
-    bool sandboxed = container.state.wall == "sandbox";
-    std::string path =
-        sandboxed ? container.state.rootfs : cat("/proc/", container.state.init.pid, "/root");
+    std::string path = in_sandbox(container) ? container.state.rootfs
+                                             : cat("/proc/", container.state.init.pid, "/root");
     Fd root = TRY_CTX(sys::openat(sys::kCwd, path.c_str(), O_PATH | O_DIRECTORY), "open ", path);
     TRY(choose_user_in(options.user, root, process.user));
   }
@@ -170,9 +169,7 @@ Result<> make_plan(Context& context, Container& container, const ExecOptions& op
   exec.request.may_enter_all = host.privileged && !host.in_user_namespace;
   exec.request.tight_memory = plan::has_tight_memory(spec);
   exec.request.cgroups = container.state.cgroups;
-  if (container.state.wall == "sandbox")
-    exec.request.control_socket =
-        cat(context.root, "/", plan::sandbox_socket_name(container.state.id));
+  if (in_sandbox(container)) exec.request.sandbox = sandbox_address(context, container);
   for (const auto& choice : options.cgroups) TRY(choose_cgroup(choice, exec.request.cgroups));
   exec.request.resctrl_groups = container.state.resctrl_groups;
   const auto& seccomp = exec.process.seccomp;

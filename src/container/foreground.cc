@@ -28,9 +28,15 @@ constexpr int kHeldBackLimitMs = 10'000;
 // other program would have ended by the signal, this one is ended too.
 class Forwarder {
  public:
-  explicit Forwarder(const plan::ProcessHandle& process) : process_(process) {}
+  Forwarder(const plan::ProcessHandle& process, const DropsSignal& drops)
+      : process_(process), drops_(drops) {}
 
   void pass_on(int signal) {
+    if (drops_) {
+      if (drops_(signal)) return end_by(signal);
+      (void)sys::pidfd_send_signal(process_.pidfd, signal);
+      return;
+    }
     auto fate = signal_fate(process_.pid, signal);
     if (fate == SignalFate::kDropped) return end_by(signal);
     (void)sys::pidfd_send_signal(process_.pidfd, signal);
@@ -39,6 +45,10 @@ class Forwarder {
   }
   // The kernel passes this one on, now or in a moment.
   void was_sent(int signal) {
+    if (drops_) {
+      if (drops_(signal)) end_by(signal);
+      return;
+    }
     auto fate = signal_fate(process_.pid, signal);
     if (fate == SignalFate::kDropped) return end_by(signal);
     hold(signal, fate);
@@ -77,6 +87,7 @@ class Forwarder {
   std::uint64_t stack() const { return sys::process_stack(process_.pid).value_or(0); }
 
   const plan::ProcessHandle& process_;
+  const DropsSignal& drops_;
   int ended_by_ = 0;
   int held_back_ = 0;
   std::uint64_t stack_ = 0;  // of the program that has a handler for it
@@ -114,13 +125,14 @@ ForegroundSignals::~ForegroundSignals() {
 
 Result<Exit> wait_in_foreground(const plan::ProcessHandle& process,
                                 const ForegroundSignals& signals, FdRef console,
-                                const plan::Stdio& stdio, NotifyProxy& notify) {
+                                const plan::Stdio& stdio, NotifyProxy& notify,
+                                const DropsSignal& drops) {
   std::optional<TerminalProxy> terminal;
   if (console.number() >= 0) {
     terminal.emplace(
         TRY(TerminalProxy::create(console, chosen(stdio.in, 0), chosen(stdio.out, 1))));
   }
-  Forwarder program(process);
+  Forwarder program(process, drops);
   std::array<pollfd, 3 + TerminalProxy::kPolls> fds;
   for (;;) {
     fds.fill(pollfd{-1, 0, 0});

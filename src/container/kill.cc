@@ -2,6 +2,7 @@
 #include "container/container.h"
 #include "container/errors.h"
 #include "container/process.h"
+#include "container/sandbox.h"
 #include "container/wait.h"
 #include "sys/process.h"
 
@@ -13,6 +14,15 @@ constexpr int kKillTimeoutMs = 10'000;
 
 Error not_running(std::string_view id) {
   return wrong_state(ESRCH, "container not running").doing("container ", quoted(id));
+}
+
+// Of a sandbox's kernel that does not tell, it is not known: the signal is sent.
+Result<bool> would_drop(Context& context, std::string_view id, const Snapshot& snapshot,
+                        int signal) {
+  if (snapshot.state.wall != "sandbox" || snapshot.status == Status::kCreated)
+    return init_drops(snapshot.pid(), signal);
+  auto sandbox = TRY(reach_sandbox(context, TRY(look_at(context, id))));
+  return sandbox->init_drops(signal).value_or(false);
 }
 
 }  // namespace
@@ -59,7 +69,7 @@ Result<Exit> stop(Context& context, std::string_view id, int signal, int grace_m
   // A frozen program can't end by itself.
   if (status == Status::kPaused) TRY(resume(context, id));
   // Nothing would come of it but the wait for the end of the grace period.
-  if (init_drops(snapshot.pid(), signal)) signal = SIGKILL;
+  if (TRY(would_drop(context, id, snapshot, signal))) signal = SIGKILL;
   // Asked before the end, which may remove the container.
   auto waiter = TRY(Waiter::begin(context, id));
   auto sent = kill(context, id, signal);

@@ -6,6 +6,7 @@
 #include "container/container.h"
 #include "container/errors.h"
 #include "container/family.h"
+#include "container/sandbox.h"
 #include "formats/json.h"
 #include "sys/file.h"
 
@@ -69,12 +70,24 @@ std::string state_json(const Snapshot& snapshot, std::string_view indent) {
 
 Result<std::vector<int>> processes(Context& context, std::string_view id) {
   auto container = TRY(look_at(context, id));
+  if (in_sandbox(container) && is_alive(container.status)) {
+    std::vector<int> pids;
+    for (const auto& process : TRY(guest_processes(context, id))) pids.push_back(process.pid);
+    return pids;
+  }
   // A stopped one has none, or those that its init left behind in a pid namespace of others.
   if (container.state.cgroups.empty()) {
     if (!is_alive(container.status)) return std::vector<int>();
     return family_of(container.state.init.pid);
   }
   return context.executor.processes(container.state.cgroups);
+}
+
+Result<std::vector<plan::GuestProcess>> guest_processes(Context& context, std::string_view id) {
+  auto container = TRY(look_at(context, id));
+  bool runs = container.status == Status::kRunning || container.status == Status::kPaused;
+  if (!in_sandbox(container) || !runs) return std::vector<plan::GuestProcess>();
+  return TRY(reach_sandbox(context, container))->processes();
 }
 
 Result<plan::Stats> stats(Context& context, std::string_view id) {

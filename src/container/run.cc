@@ -2,6 +2,7 @@
 #include "container/container.h"
 #include "container/foreground.h"
 #include "container/repair.h"
+#include "container/sandbox.h"
 #include "container/start_sequence.h"
 #include "container/supervisor.h"
 
@@ -45,8 +46,9 @@ Result<RunResult> run_in_foreground(Context& context, const RunOptions& options)
                            std::move(container.init)};
   {
     plan::TimedStep timed(context.timeline, "program");
-    result.exit = TRY(wait_in_foreground(init, *start.signals, start.console_receiver,
-                                         options.create.stdio, start.notify));
+    result.exit =
+        TRY(wait_in_foreground(init, *start.signals, start.console_receiver, options.create.stdio,
+                               start.notify, drops_signal(context, container)));
   }
   finish(context, container, result.exit, options.remove_on_exit);
   return result;

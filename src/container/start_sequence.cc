@@ -11,6 +11,7 @@
 #include "container/journal.h"
 #include "container/process.h"
 #include "container/repair.h"
+#include "container/sandbox.h"
 #include "container/terminal.h"
 #include "plan/compile.h"
 #include "sys/file.h"
@@ -105,6 +106,8 @@ Result<> make_plan(Start& start) {
         cat(folder_path(start.context, options.id), "/", kNotifyDirectory);
   }
   start.plan = TRY(plan::compile(*options.spec, start.host, plan_options));
+  if (start.plan.sandbox && !start.plan.sandbox->joined.empty())
+    TRY(check_joined(start.context, start.plan.sandbox->joined));
   tell_notices(start.context, start.plan);
   tell_filter_flags(start);
   return check_terminal(start);
@@ -138,6 +141,7 @@ State first_state(const Start& start) {
   state.labels = start.options.labels;
   state.owner = start.host.uid;
   state.wall = start.plan.sandbox ? "sandbox" : start.options.wall;
+  if (start.plan.sandbox) state.sandbox = start.plan.sandbox->joined;
   state.command = start.plan.process.args;
   state.terminal = start.plan.process.terminal;
   state.remove_on_exit = start.remove_on_exit;

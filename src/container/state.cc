@@ -200,6 +200,8 @@ constexpr Field<State> kStateFields[] = {
     field<&State::layers_holder>("layersHolder"),
     field<&State::layers>("layers"),
     field<&State::paused_early>("pausedEarly"),
+    field<&State::sandbox>("sandbox"),
+    field<&State::guests_paused>("guestsPaused"),
     field<&State::hooks_begun>("hooksBegun"),
     field<&State::resctrl_groups>("resctrlGroups"),
     field<&State::seccomp_agent>("seccompAgent"),
@@ -249,6 +251,8 @@ std::string to_json(const State& state) {
   write(json, "layers", state.layers);
   write_bool(json, "pausedEarly", state.paused_early);
   write_bool(json, "hooksBegun", state.hooks_begun);
+  if (!state.sandbox.empty()) json.field("sandbox", state.sandbox);
+  if (state.guests_paused) json.field("guestsPaused", true);
   if (!state.systemd_scope.empty()) json.field("systemdScope", state.systemd_scope);
   if (state.systemd_user) json.field("systemdUser", true);
   if (!state.resctrl_groups.empty()) json.field("resctrlGroups", state.resctrl_groups);

@@ -75,6 +75,7 @@ struct State {
   std::string systemd_scope;  // unit that is its cgroup; empty: none
   bool systemd_user = false;  // of the user's own systemd
   std::string wall;           // "namespaces"
+  std::string sandbox;        // the container whose sandbox it runs in; empty: its own, or none
   std::vector<std::string> command;
   bool terminal = false;
   bool remove_on_exit = false;
@@ -86,8 +87,9 @@ struct State {
   int layers_fd = -1;  // number of the layers' directory in `layers_holder`
   ProcessId layers_holder;
   std::vector<Layer> layers;
-  bool paused_early = false;  // frozen before it was started; `start` is to be refused
-  bool hooks_begun = false;   // a hook ran: poststop hooks are due at the end
+  bool paused_early = false;   // frozen before it was started; `start` is to be refused
+  bool guests_paused = false;  // a sandbox: its kernel was told to let nothing run
+  bool hooks_begun = false;    // a hook ran: poststop hooks are due at the end
   std::vector<std::string> resctrl_groups;  // directories, see plan::CreateResult
   // Agent that gets the listener of init's seccomp filter; empty: none.
   std::string seccomp_agent, seccomp_metadata;

@@ -6,6 +6,8 @@
 #include "container/api.h"
 #include "container/container.h"
 #include "container/errors.h"
+#include "container/sandbox.h"
+#include "plan/sandbox.h"
 #include "spec/oci_config.h"
 #include "spec/oci_writer.h"
 #include "sys/file.h"
@@ -34,6 +36,13 @@ Result<> save_resources(const Container& container, const spec::Resources& resou
   return {};
 }
 
+// One that waits for its start is told by its plan.
+Result<> tell_guests(Context& context, const Container& container,
+                     const spec::Resources& resources) {
+  if (!in_sandbox(container) || container.status == Status::kCreated) return {};
+  return TRY(reach_sandbox(context, container))->set_limits(plan::guest_limits(resources));
+}
+
 }  // namespace
 
 Result<spec::Resources> present_resources(Context& context, std::string_view id) {
@@ -60,8 +69,10 @@ Result<> update(Context& context, std::string_view id, const spec::Resources& ch
   for (const auto& notice : update.notices) {
     if (context.warn) context.warn(notice);
   }
-  return context.executor.update(update.cgroups,
-                                 [&] { return save_resources(container, update.resources); });
+  return context.executor.update(update.cgroups, [&]() -> Result<> {
+    TRY(save_resources(container, update.resources));
+    return tell_guests(context, container, update.resources);
+  });
 }
 
 }  // namespace caisson::container

@@ -28,4 +28,9 @@ ErrnoOr<Client::Answer> Client::ask(const Request& request) {
   return answer;
 }
 
+void Client::close() {
+  Locked lock(mutex_);
+  socket_.reset();
+}
+
 }  // namespace caisson::gofer

@@ -23,6 +23,8 @@ class Client {
     Fd fd;
   };
   ErrnoOr<Answer> ask(const Request& request);
+  // The gofer ends; whoever still asks gets EPIPE.
+  void close();
 
  private:
   Fd socket_;

@@ -5,6 +5,7 @@
 // every change of the host that outlives the call is registered in the UndoLog *before* it is made.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "plan/checkpoint.h"
+#include "plan/guest.h"
 #include "plan/host_facts.h"
 #include "plan/plan.h"
 #include "plan/usage.h"
@@ -151,8 +153,7 @@ struct ExecRequest {
   const ProcessPlan* process = nullptr;
   bool tight_memory = false;            // see CgroupPlan
   const ProcessHandle* init = nullptr;  // the container's init
-  // Absolute path of the socket of a sandbox's kernel; empty: the wall is the host's kernel.
-  std::string control_socket;
+  SandboxAddress sandbox;               // without a socket: the wall is the host's kernel
   CgroupLocations cgroups;
   Strings resctrl_groups;  // see CreateResult
   Stdio stdio;
@@ -255,6 +256,11 @@ class Executor {
   // the options say otherwise; on failure they run on as before.
   virtual Result<> checkpoint(const CheckpointRequest& request) = 0;
   virtual Result<CreateResult> restore(RestoreRequest& request) = 0;
+
+  // The kernel of a sandbox that runs. Nothing is asked yet.
+  virtual Result<std::unique_ptr<Sandbox>> reach_sandbox(const SandboxAddress& /*address*/) {
+    return std::unexpected(Error::with_cause(EOPNOTSUPP, "this program has no sandbox"));
+  }
 
   virtual Result<std::vector<int>> processes(const CgroupLocations& cgroups) = 0;
   virtual Result<> kill_all(const CgroupLocations& cgroups, int signal) = 0;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "plan/guest.h"
 #include "spec/container_spec.h"
 
 namespace caisson::plan {
@@ -335,6 +336,11 @@ struct SandboxPlan {
   std::uint64_t overlay_size = 0;  // bytes; 0: no limit of its own
   std::string strace;              // host path that takes the log of system calls; empty: none
   Strings strace_calls;            // the calls that are logged, by name; empty: all
+  GuestLimits limits;
+  // The container in whose sandbox this one runs; empty: a sandbox of its own. The namespaces below
+  // are then its first container's, unless they are the container's own.
+  std::string joined;
+  bool own_pids = true, own_ipc = true, own_names = true;
 };
 
 struct Plan {

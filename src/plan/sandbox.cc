@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "base/text.h"
+#include "plan/cgroup_writes.h"
 #include "plan/passes.h"
 #include "plan/paths.h"
 
@@ -38,7 +40,7 @@ Result<> read_overlay(const spec::ContainerSpec& spec, SandboxPlan& out) {
   auto value = annotation(spec, kOverlayAnnotation);
   out.overlay_root = spec.root_source == spec::RootSource::kMachineView;
   if (value.empty()) return {};
-  constexpr std::string_view kKnown = "none, memory or the path of a directory, and size=BYTES";
+  constexpr std::string_view kKnown = "none, memory, memory,size=BYTES or the path of a directory";
   for (bool first = true; auto part : split(value, ',')) {
     if (part.starts_with("size=")) {
       auto size = parse_number<std::uint64_t>(part.substr(5));
@@ -59,6 +61,11 @@ Result<> read_overlay(const spec::ContainerSpec& spec, SandboxPlan& out) {
       return bad_value(kOverlayAnnotation, value, kKnown);
     }
     first = false;
+  }
+  if (!out.overlay_directory.empty() && out.overlay_size != 0) {
+    return std::unexpected(invalid("the size of a folder is not limited")
+                               .where("annotations.", kOverlayAnnotation)
+                               .cure("Leave size= out, or use memory."));
   }
   return {};
 }
@@ -130,6 +137,63 @@ void drop_unknown_types(const Input& in, MountPlan& mounts) {
   });
 }
 
+// Kubernetes' runtimes say of each container which pod's it is, and which one makes the pod.
+struct PodNames {
+  std::string_view type, sandbox;
+};
+constexpr PodNames kPodNames[] = {
+    {"io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id"},
+    {"io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID"},
+};
+
+std::string joined_sandbox(const spec::ContainerSpec& spec) {
+  auto named = annotation(spec, kSandboxAnnotation);
+  if (!named.empty()) return std::string(named);
+  for (const auto& names : kPodNames)
+    if (annotation(spec, names.type) == "container")
+      return std::string(annotation(spec, names.sandbox));
+  return {};
+}
+
+// A namespace that is joined by its path can only be the pod's.
+bool is_own(const NamespacePlan& namespaces, NamespaceKind kind) {
+  return namespaces.of(kind).action == NamespaceAction::kNew;
+}
+
+Result<> read_joined(const Input& in, const Plan& plan, SandboxPlan& out) {
+  out.joined = joined_sandbox(in.spec);
+  if (out.joined.empty()) return {};
+  if (out.joined == plan.id) {
+    return std::unexpected(invalid("a container cannot join its own sandbox")
+                               .where("annotations.", kSandboxAnnotation)
+                               .cure("name another container, which runs"));
+  }
+  out.own_pids = is_own(plan.namespaces, NamespaceKind::kPid);
+  out.own_ipc = is_own(plan.namespaces, NamespaceKind::kIpc);
+  out.own_names = is_own(plan.namespaces, NamespaceKind::kUts);
+  return {};
+}
+
+// How many "0-3,7" names; 0: it is no such list, which the cgroup's pass refuses.
+std::uint32_t processor_count(std::string_view list) {
+  std::uint32_t count = 0;
+  for (auto part : split(list, ',')) {
+    auto [first, last] = split_once(part, '-');
+    auto from = parse_number<std::uint32_t>(first);
+    auto to = last.empty() ? from : parse_number<std::uint32_t>(last);
+    if (!from || !to || *to < *from) return 0;
+    count += *to - *from + 1;
+  }
+  return count;
+}
+
+// Whether others set its network up: it is joined, the host's, or what hooks make of a new one.
+// What nobody sets up is the sandbox's own, among its containers.
+bool is_set_up(const Plan& plan) {
+  bool hooks = !plan.hooks.prestart.empty() || !plan.hooks.create_runtime.empty();
+  return !plan.namespaces.is_new(NamespaceKind::kNetwork) || hooks;
+}
+
 std::uint64_t bit(int capability) { return std::uint64_t{1} << capability; }
 
 }  // namespace
@@ -138,8 +202,30 @@ bool wants_sandbox(const spec::ContainerSpec& spec) {
   return annotation(spec, kWallAnnotation) == "sandbox";
 }
 
+std::string overlay_folder(const std::map<std::string, std::string>& annotations) {
+  auto found = annotations.find(std::string(kOverlayAnnotation));
+  if (found == annotations.end()) return {};
+  auto first = split_once(found->second, ',').first;
+  return first.starts_with('/') ? clean_path(first) : std::string();
+}
+
 std::string sandbox_socket_name(std::string_view id) { return cat(id, ",sandbox"); }
 std::string sandbox_notes_name(std::string_view id) { return cat(id, ",d/missing_calls"); }
+
+GuestLimits guest_limits(const spec::Resources& resources) {
+  GuestLimits limits;
+  auto positive = [](auto value) {
+    return value && *value > 0 ? static_cast<std::uint64_t>(*value) : 0;
+  };
+  if (resources.memory) limits.memory_bytes = positive(resources.memory->limit);
+  limits.processes = positive(resources.pids_limit);
+  if (!resources.cpu) return limits;
+  limits.cpu_quota_us = positive(resources.cpu->quota);
+  if (auto period = positive(resources.cpu->period)) limits.cpu_period_us = period;
+  limits.cpu_weight = cpu_weight(resources.cpu->shares.value_or(0));
+  if (resources.cpu->cpus) limits.processors = processor_count(*resources.cpu->cpus);
+  return limits;
+}
 
 Result<> plan_sandbox(const Input& in, Plan& plan) {
   auto wall = annotation(in.spec, kWallAnnotation);
@@ -150,13 +236,14 @@ Result<> plan_sandbox(const Input& in, Plan& plan) {
   constexpr std::string_view kPlatforms[] = {"", "ptrace", "systrap", "systrap,nopatch"};
   if (std::ranges::find(kPlatforms, sandbox.platform) == std::end(kPlatforms))
     return bad_value(kPlatformAnnotation, sandbox.platform, "systrap, systrap,nopatch or ptrace");
-  sandbox.host_network =
-      plan.namespaces.of(NamespaceKind::kNetwork).action == NamespaceAction::kKeep;
+  sandbox.host_network = is_set_up(plan);
   sandbox.root_access = TRY(file_access(in.spec, kFileAccessAnnotation, FileAccess::kExclusive));
   sandbox.mount_access = TRY(file_access(in.spec, kMountAccessAnnotation, FileAccess::kShared));
   sandbox.strace = annotation(in.spec, kStraceAnnotation);
   for (auto call : split(annotation(in.spec, kStraceCallsAnnotation), ','))
     if (!call.empty()) sandbox.strace_calls.emplace_back(call);
+  if (in.spec.linux_part) sandbox.limits = guest_limits(in.spec.linux_part->resources);
+  TRY(read_joined(in, plan, sandbox));
   TRY(read_overlay(in.spec, sandbox));
   TRY(check_propagation(plan.mounts));
   drop_unknown_types(in, plan.mounts);
@@ -200,6 +287,11 @@ Plan jail_of(const Plan& plan) {
   // For the gofer to confine itself; the kernel process gives all of them up before it reads
   // anything of the guest.
   files |= bit(CAP_SYS_ADMIN) | bit(CAP_SETPCAP);
+  if (plan.sandbox && plan.sandbox->host_network) {
+    files |= plan.process.capabilities.bounding & bit(CAP_NET_BIND_SERVICE);
+    std::ranges::copy_if(plan.sysctls, std::back_inserter(jail.sysctls),
+                         [](const auto& sysctl) { return sysctl.path.starts_with("net/"); });
+  }
   capabilities.bounding = capabilities.permitted = capabilities.effective = files;
   return jail;
 }

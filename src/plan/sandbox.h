@@ -3,6 +3,7 @@
 // carries out: where that user-space kernel runs itself, with nothing in reach.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -17,7 +18,8 @@ namespace caisson::plan {
 //   org.caisson.platform      systrap | systrap,nopatch (guest code is not changed) | ptrace
 //   org.caisson.file-access   exclusive | shared: the root, see FileAccess
 //   org.caisson.file-access-mounts  the same for bind mounts
-//   org.caisson.overlay       none | memory | /DIRECTORY[,size=BYTES]: where writes to the root go
+//   org.caisson.overlay       none | memory[,size=BYTES] | /DIRECTORY: where writes to the root go
+//   org.caisson.sandbox       the container in whose sandbox this one is to run
 //   org.caisson.strace        /FILE of the host that takes a log of the system calls
 //   org.caisson.strace-calls  the calls that it takes: NAME[,NAME]...
 inline constexpr std::string_view kWallAnnotation = "org.caisson.wall";
@@ -25,16 +27,23 @@ inline constexpr std::string_view kPlatformAnnotation = "org.caisson.platform";
 inline constexpr std::string_view kFileAccessAnnotation = "org.caisson.file-access";
 inline constexpr std::string_view kMountAccessAnnotation = "org.caisson.file-access-mounts";
 inline constexpr std::string_view kOverlayAnnotation = "org.caisson.overlay";
+inline constexpr std::string_view kSandboxAnnotation = "org.caisson.sandbox";
 inline constexpr std::string_view kStraceAnnotation = "org.caisson.strace";
 inline constexpr std::string_view kStraceCallsAnnotation = "org.caisson.strace-calls";
 
 // Whether a description asks for the sandbox.
 bool wants_sandbox(const spec::ContainerSpec& spec);
 
+// What a container with these resources is told of them.
+GuestLimits guest_limits(const spec::Resources& resources);
+
 // The plan of the jail around the kernel of `plan`'s sandbox: its own namespaces, the container's
 // cgroups and limits, an empty read-only root, no capabilities but those that the gofer begins
 // with. `args` of the process are for the executor to fill.
 Plan jail_of(const Plan& plan);
+
+// The folder of the host that takes what is written to the root; empty: none.
+std::string overlay_folder(const std::map<std::string, std::string>& annotations);
 
 // Name of the control socket of a container's sandbox, in the state directory.
 std::string sandbox_socket_name(std::string_view id);

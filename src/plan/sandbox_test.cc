@@ -52,6 +52,74 @@ TEST(SandboxPlan, RefusesValuesThatItDoesNotKnow) {
   }
 }
 
+TEST(SandboxPlan, ContainersOfAPodJoinItsSandbox) {
+  auto spec = sandboxed();
+  EXPECT_TRUE(compiled(spec)->sandbox->joined.empty());
+  spec.annotations["io.kubernetes.cri.container-type"] = "sandbox";
+  spec.annotations["io.kubernetes.cri.sandbox-id"] = "pod";
+  EXPECT_TRUE(compiled(spec)->sandbox->joined.empty());
+  spec.annotations["io.kubernetes.cri.container-type"] = "container";
+  EXPECT_EQ(compiled(spec)->sandbox->joined, "pod");
+  spec.annotations[std::string(kSandboxAnnotation)] = "other";
+  EXPECT_EQ(compiled(spec)->sandbox->joined, "other");
+}
+
+TEST(SandboxPlan, NamespacesThatAreJoinedAreThoseOfThePod) {
+  auto spec = sandboxed();
+  spec.annotations[std::string(kSandboxAnnotation)] = "pod";
+  EXPECT_TRUE(compiled(spec)->sandbox->own_pids);
+  for (auto& ns : spec.linux_part->namespaces)
+    if (ns.kind == spec::NamespaceKind::kIpc) ns.path = "/proc/1/ns/ipc";
+  auto plan = compiled(spec);
+  ASSERT_TRUE(plan.has_value()) << plan.error().message();
+  EXPECT_FALSE(plan->sandbox->own_ipc);
+  EXPECT_TRUE(plan->sandbox->own_pids);
+}
+
+TEST(SandboxPlan, ANetworkThatOthersSetUpIsTheHosts) {
+  auto spec = sandboxed();
+  EXPECT_FALSE(compiled(spec)->sandbox->host_network);
+  spec.hooks.create_runtime.emplace_back().path = "/bin/setup";
+  EXPECT_TRUE(compiled(spec)->sandbox->host_network);
+  spec.hooks.create_runtime.clear();
+  for (auto& ns : spec.linux_part->namespaces)
+    if (ns.kind == spec::NamespaceKind::kNetwork) ns.path = "/run/netns/x";
+  auto joined = compiled(spec);
+  ASSERT_TRUE(joined.has_value()) << joined.error().message();
+  EXPECT_TRUE(joined->sandbox->host_network);
+}
+
+TEST(SandboxPlan, NobodyJoinsItself) {
+  auto spec = sandboxed();
+  spec.annotations[std::string(kSandboxAnnotation)] = testing::test_options().id;
+  EXPECT_EQ(where_of(compiled(spec)), "annotations." + std::string(kSandboxAnnotation));
+}
+
+TEST(SandboxPlan, TellsGuestsTheirLimits) {
+  spec::Resources resources;
+  EXPECT_EQ(guest_limits(resources), GuestLimits{});
+  resources.memory.emplace().limit = 1 << 20;
+  resources.pids_limit = -1;
+  auto& cpu = resources.cpu.emplace();
+  cpu.quota = 150'000;
+  cpu.cpus = "0-2,7";
+  auto limits = guest_limits(resources);
+  EXPECT_EQ(limits.memory_bytes, 1U << 20);
+  EXPECT_EQ(limits.processes, 0U);
+  EXPECT_EQ(limits.cpu_quota_us, 150'000U);
+  EXPECT_EQ(limits.cpu_period_us, 100'000U);
+  EXPECT_EQ(limits.processors, 4U);
+}
+
+TEST(SandboxPlan, FindsTheFolderOfAnOverlay) {
+  std::map<std::string, std::string> annotations;
+  EXPECT_EQ(overlay_folder(annotations), "");
+  annotations[std::string(kOverlayAnnotation)] = "memory,size=1";
+  EXPECT_EQ(overlay_folder(annotations), "");
+  annotations[std::string(kOverlayAnnotation)] = "/upper/../kept";
+  EXPECT_EQ(overlay_folder(annotations), "/kept");
+}
+
 TEST(SandboxPlan, ReadsWhereWritesGo) {
   auto spec = sandboxed();
   EXPECT_FALSE(compiled(spec)->sandbox->overlay_root);
@@ -61,6 +129,8 @@ TEST(SandboxPlan, ReadsWhereWritesGo) {
   EXPECT_EQ(memory->sandbox->overlay_size, 4096U);
   spec.annotations[std::string(kOverlayAnnotation)] = "/var/upper";
   EXPECT_EQ(compiled(spec)->sandbox->overlay_directory, "/var/upper");
+  spec.annotations[std::string(kOverlayAnnotation)] = "/var/upper,size=4096";
+  EXPECT_EQ(where_of(compiled(spec)), "annotations." + std::string(kOverlayAnnotation));
   EXPECT_TRUE(compiled(sandboxed(testing::view_spec(false)))->sandbox->overlay_root);
 }
 

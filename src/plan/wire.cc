@@ -130,6 +130,11 @@ class Reader {
 };
 
 template <typename Archive>
+void fields(Archive& a, GuestLimits& limits) {
+  a(limits.memory_bytes, limits.cpu_quota_us, limits.cpu_period_us, limits.cpu_weight,
+    limits.processors, limits.processes);
+}
+template <typename Archive>
 void fields(Archive& a, KeyValue& value) {
   a(value.key, value.value);
 }
@@ -178,7 +183,17 @@ template <typename Archive>
 void fields(Archive& a, SandboxPlan& sandbox) {
   a(sandbox.platform, sandbox.host_network, sandbox.root_access, sandbox.mount_access,
     sandbox.overlay_root, sandbox.overlay_directory, sandbox.overlay_size, sandbox.strace,
-    sandbox.strace_calls);
+    sandbox.strace_calls, sandbox.limits, sandbox.joined, sandbox.own_pids, sandbox.own_ipc,
+    sandbox.own_names);
+}
+template <typename Archive>
+void fields(Archive& a, GuestChange& change) {
+  a(change.kind, change.path);
+}
+template <typename Archive>
+void fields(Archive& a, GuestProcess& process) {
+  a(process.pid, process.parent, process.uid, process.gid, process.state, process.threads,
+    process.name, process.args, process.terminal, process.started_ns, process.cpu_ns);
 }
 template <typename Archive>
 void fields(Archive& a, Plan& plan) {
@@ -231,6 +246,24 @@ Result<> decode(std::string_view bytes, Plan& plan) {
 std::string encode(const ProcessPlan& process) { return encode_value(process); }
 Result<> decode(std::string_view bytes, ProcessPlan& process) {
   return decode_into(bytes, process);
+}
+
+std::string encode(const GuestLimits& limits) { return encode_value(limits); }
+Result<> decode(std::string_view bytes, GuestLimits& limits) { return decode_into(bytes, limits); }
+
+std::string encode(const std::vector<GuestChange>& changes) { return encode_value(changes); }
+Result<> decode(std::string_view bytes, std::vector<GuestChange>& changes) {
+  TRY(decode_into(bytes, changes));
+  for (const auto& change : changes)
+    if (change.kind > GuestChange::Kind::kDeleted)
+      return std::unexpected(
+          Error::invalid("has a number that no change has").doing("read changes"));
+  return {};
+}
+
+std::string encode(const std::vector<GuestProcess>& processes) { return encode_value(processes); }
+Result<> decode(std::string_view bytes, std::vector<GuestProcess>& processes) {
+  return decode_into(bytes, processes);
 }
 
 }  // namespace caisson::plan

@@ -5,8 +5,10 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "plan/guest.h"
 #include "plan/plan.h"
 
 namespace caisson::plan {
@@ -17,5 +19,12 @@ Result<> decode(std::string_view bytes, Plan& plan);
 
 std::string encode(const ProcessPlan& process);
 Result<> decode(std::string_view bytes, ProcessPlan& process);
+
+std::string encode(const GuestLimits& limits);
+Result<> decode(std::string_view bytes, GuestLimits& limits);
+std::string encode(const std::vector<GuestChange>& changes);
+Result<> decode(std::string_view bytes, std::vector<GuestChange>& changes);
+std::string encode(const std::vector<GuestProcess>& processes);
+Result<> decode(std::string_view bytes, std::vector<GuestProcess>& processes);
 
 }  // namespace caisson::plan

@@ -42,8 +42,36 @@ TEST(PlanWire, PlansSurvive) {
   expect_survives(testing::view_spec(false));
   auto spec = testing::default_spec();
   spec.annotations[std::string(kWallAnnotation)] = "sandbox";
-  spec.annotations[std::string(kOverlayAnnotation)] = "/upper,size=99";
+  spec.annotations[std::string(kOverlayAnnotation)] = "/upper";
   expect_survives(spec);
+}
+
+TEST(PlanWire, WhatIsAskedOfARunningSandboxSurvives) {
+  GuestProcess process;
+  process.pid = 7;
+  process.parent = 1;
+  process.state = 'S';
+  process.name = "sh";
+  process.args = {"sh", "-c", ""};
+  process.terminal = "pts/0";
+  std::vector<GuestProcess> processes;
+  ASSERT_TRUE(decode(encode(std::vector<GuestProcess>{process}), processes).has_value());
+  ASSERT_EQ(processes.size(), 1U);
+  EXPECT_EQ(processes[0].args, process.args);
+  EXPECT_EQ(processes[0].terminal, "pts/0");
+  GuestLimits limits, read;
+  limits.memory_bytes = 4096;
+  limits.processes = 3;
+  ASSERT_TRUE(decode(encode(limits), read).has_value());
+  EXPECT_EQ(read, limits);
+}
+
+TEST(PlanWire, ChangesOfNoKindAreRefused) {
+  std::vector<GuestChange> changes = {{GuestChange::Kind::kDeleted, "/a"}}, read;
+  ASSERT_TRUE(decode(encode(changes), read).has_value());
+  EXPECT_EQ(read[0].path, "/a");
+  changes[0].kind = static_cast<GuestChange::Kind>(3);
+  EXPECT_FALSE(decode(encode(changes), read).has_value());
 }
 
 TEST(PlanWire, EveryCutIsRefused) {

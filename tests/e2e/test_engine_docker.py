@@ -16,6 +16,7 @@ CLIENT = "/usr/bin/docker" if os.access("/usr/bin/docker", os.X_OK) else "docker
 
 class Docker(EngineCase):
     programs = {"dockerd": "docker.io", "containerd": "containerd", CLIENT: "docker.io", "script": "bsdutils"}
+    runtime_arguments = ()
 
     @classmethod
     def start_engine(cls):
@@ -24,7 +25,8 @@ class Docker(EngineCase):
         # Read instead of /etc/docker/daemon.json.
         config = os.path.join(cls.home, "daemon.json")
         with open(config, "w", encoding="ascii") as file:
-            json.dump({"runtimes": {"tested": {"path": runtime()}}, "default-runtime": "tested"}, file)
+            tested = {"path": runtime(), "runtimeArgs": list(cls.runtime_arguments)}
+            json.dump({"runtimes": {"tested": tested}, "default-runtime": "tested"}, file)
         cls.daemon("dockerd", f"--config-file={config}", f"--host=unix://{socket}", f"--containerd={containerd}",
                    f"--data-root={cls.home}/data", f"--exec-root={cls.home}/exec", f"--pidfile={cls.home}/docker.pid",
                    "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",

@@ -53,14 +53,20 @@ Result<> allow_place(FdRef ruleset, const Reachable& place, std::uint64_t handle
 
 }  // namespace
 
-Result<> drop_capabilities() {
+Result<> drop_capabilities(std::uint64_t kept) {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct none[2] = {};
+  __user_cap_data_struct left[2] = {};
+  TRY_CTX(sys::call_void(SYS_capget, &header, left), "look at the capabilities");
+  for (int word : {0, 1}) {
+    left[word].permitted &= static_cast<std::uint32_t>(kept >> (32 * word));
+    left[word].effective = left[word].permitted;
+    left[word].inheritable = 0;
+  }
   for (int capability = 0; capability <= 63; ++capability) {
     // EINVAL: the kernel knows no further ones; EPERM: none are left to drop them with.
     if (!sys::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)) break;
   }
-  TRY_CTX(sys::call_void(SYS_capset, &header, none), "drop all capabilities");
+  TRY_CTX(sys::call_void(SYS_capset, &header, left), "drop capabilities");
   return {};
 }
 

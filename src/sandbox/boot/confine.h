@@ -2,6 +2,7 @@
 // (Landlock), system calls. What remains is in kernel_filter.cc, one line per call.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "base/fd.h"
@@ -23,8 +24,8 @@ struct Confinement {
 // The allow-list (kernel_filter.cc).
 FilterRules kernel_filter(const Confinement& confinement);
 
-// No capabilities, now and after an exec.
-Result<> drop_capabilities();
+// No capabilities, now and after an exec, but for those of `kept` that there are.
+Result<> drop_capabilities(std::uint64_t kept = 0);
 // Paths: only what lies below the places, where the kernel of this host knows Landlock. Sets
 // no_new_privs.
 Result<> restrict_paths(const std::vector<Reachable>& places);

@@ -16,6 +16,21 @@ bool shows_host(const plan::MountStep& step) {
   return binds || step.op == MountOp::kOverlayView;
 }
 
+namespace {
+
+void add_upper(const plan::SandboxPlan& sandbox, std::vector<HostPlace>& places) {
+  if (!sandbox.overlay_root || sandbox.overlay_directory.empty()) return;
+  places.push_back({.path = sandbox.overlay_directory,
+                    .target = kUpperTarget,
+                    .origin = "annotations.org.caisson.overlay",
+                    .is_root = false,
+                    .optional = false,
+                    .writable = true,
+                    .recursive = false});
+}
+
+}  // namespace
+
 std::vector<HostPlace> host_places(const plan::Plan& plan) {
   std::vector<HostPlace> places;
   const auto& root = plan.mounts.root;
@@ -28,6 +43,7 @@ std::vector<HostPlace> host_places(const plan::Plan& plan) {
                       .optional = false,
                       .writable = !root.readonly && !overlaid,
                       .recursive = false});
+    if (plan.sandbox) add_upper(*plan.sandbox, places);
   }
   for (const auto& step : plan.mounts.steps) {
     if (!shows_host(step)) continue;
@@ -40,6 +56,7 @@ std::vector<HostPlace> host_places(const plan::Plan& plan) {
                       .optional = step.optional,
                       .writable = !readonly,
                       .recursive = !view && step.recursive});
+    if (places.back().is_root && view && plan.sandbox) add_upper(*plan.sandbox, places);
   }
   return places;
 }

@@ -23,7 +23,11 @@ struct HostPlace {
   bool recursive = false;  // with what is mounted below
 };
 
-// Root first, then every bind and overlaid mount in the order of their steps.
+// The place that takes what is written to an overlaid root; no path of a container.
+inline constexpr const char* kUpperTarget = "the overlay's folder";
+
+// Root first, then the folder of its overlay, then every bind and overlaid mount in the order of
+// their steps.
 std::vector<HostPlace> host_places(const plan::Plan& plan);
 
 // Whether a step takes one of them.

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "sandbox/boot/kernel_arguments.h"
+#include "sandbox/boot/inherited.h"
 #include "sandbox/control/control.h"
 
 namespace caisson::sandbox::boot {
@@ -88,7 +88,7 @@ TEST(KernelArguments, SurviveTheWayOverAnExec) {
   numbers.plan = 7;
   numbers.control = 9;
   numbers.places = {11, -1, 12};
-  auto words = to_arguments(numbers);
+  auto words = to_arguments(kKernelName, numbers);
   auto read = from_arguments({words.begin(), words.end()});
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(read->plan, 7);

@@ -9,7 +9,7 @@
 
 #include "plan/wire.h"
 #include "sandbox/boot/host_terminal.h"
-#include "sandbox/control/control.h"
+#include "sandbox/control/client.h"
 #include "sys/file.h"
 #include "sys/process.h"
 #include "sys/socket.h"
@@ -17,6 +17,7 @@
 namespace caisson::sandbox::boot {
 
 using control::Answer;
+using control::Client;
 using control::ControlMessage;
 using control::receive_control;
 using control::Request;
@@ -114,8 +115,7 @@ Error refused(const ControlMessage& answer, const plan::ExecRequest& request) {
 }  // namespace
 
 Result<plan::ProcessHandle> exec_in_sandbox(plan::ExecRequest& request) {
-  Fd connection = TRY_CTX(sys::connect_unix(request.control_socket, SOCK_SEQPACKET),
-                          "reach the sandbox's kernel at ", request.control_socket);
+  Client kernel = TRY(Client::connect(request.sandbox.socket, request.sandbox.container));
   HostTerminal terminal;
   if (request.process->terminal) {
     terminal = TRY(HostTerminal::open(*request.process, FdRef(request.console_socket)));
@@ -123,15 +123,12 @@ Result<plan::ProcessHandle> exec_in_sandbox(plan::ExecRequest& request) {
   std::vector<int> stdio = {or_own(request.stdio.in, 0), or_own(request.stdio.out, 1),
                             or_own(request.stdio.err, 2)};
   if (terminal) stdio.assign(3, terminal.slave().number());
-  TRY_CTX(send_control(connection, Request::kExec, 0, plan::encode(*request.process), stdio),
+  TRY_CTX(send_control(kernel.socket(), Request::kExec, 0, plan::encode(*request.process), stdio),
           "ask the sandbox's kernel for an exec");
-  if (!sys::wait_readable(connection, kAnswerTimeoutMs).value_or(false)) {
-    return std::unexpected(Error(Errno{ETIMEDOUT}).doing("exec in the sandbox").step("exec"));
-  }
-  auto answer = TRY_CTX(receive_control(connection), "hear from the sandbox's kernel");
+  auto answer = TRY(kernel.receive(kAnswerTimeoutMs));
   if (answer.kind != static_cast<std::uint8_t>(Answer::kStarted))
     return std::unexpected(refused(answer, request));
-  auto handle = TRY(start_proxy(connection));
+  auto handle = TRY(start_proxy(kernel.socket()));
   TRY(terminal.hand_over());
   return handle;
 }

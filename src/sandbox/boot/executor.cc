@@ -1,5 +1,6 @@
 #include "sandbox/boot/executor.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -10,7 +11,8 @@
 #include "sandbox/boot/descriptors.h"
 #include "sandbox/boot/exec_proxy.h"
 #include "sandbox/boot/host_terminal.h"
-#include "sandbox/boot/kernel_arguments.h"
+#include "sandbox/boot/inherited.h"
+#include "sandbox/boot/remote_kernel.h"
 #include "sys/file.h"
 #include "sys/socket.h"
 
@@ -42,6 +44,22 @@ Result<> open_places(Start& start) {
   start.strace = TRY_CTX(
       sys::openat(sys::kCwd, strace.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600),
       "open the log of system calls ", strace);
+  return {};
+}
+
+// A container that joins needs no kernel of its own: it is to reach the other's.
+Result<> connect(Start& start) {
+  const std::string& joined = start.request.plan->sandbox->joined;
+  std::string path = cat(start.request.scratch_dir, "/", plan::sandbox_socket_name(joined));
+  auto connected = sys::connect_unix(path, SOCK_SEQPACKET);
+  if (!connected) {
+    return std::unexpected(Error(connected.error())
+                               .doing("reach the sandbox of container ", quoted(joined))
+                               .where("annotations.", plan::kSandboxAnnotation)
+                               .cure("name a container that runs with --wall sandbox")
+                               .code("container.state"));
+  }
+  start.control = std::move(*connected);
   return {};
 }
 
@@ -87,7 +105,8 @@ plan::Strings kernel_arguments(Start& start) {
   numbers.memory = number_or_none(start.image.memory);
   numbers.notes = number_or_none(start.notes);
   for (const auto& place : start.places) numbers.places.push_back(number_or_none(place));
-  return to_arguments(numbers);
+  bool joins = !start.request.plan->sandbox->joined.empty();
+  return to_arguments(joins ? kMemberName : kKernelName, numbers);
 }
 
 std::vector<int> kept(const Start& start) {
@@ -108,7 +127,8 @@ Result<plan::CreateResult> create_sandbox(plan::Executor& host, plan::CreateRequ
   TRY(open_places(start));
   TRY(write_plan(start));
   TRY(open_program(start));
-  TRY(listen(start));
+  bool joins = !request.plan->sandbox->joined.empty();
+  TRY(joins ? connect(start) : listen(start));
   TRY(open_terminal(start));
   start.jail.process.args = kernel_arguments(start);
   plan::CreateRequest jailed = request;
@@ -145,8 +165,12 @@ class SandboxExecutor final : public plan::Executor {
   }
   Result<> start(const plan::StartRequest& request) override { return host_->start(request); }
   Result<plan::ProcessHandle> exec(plan::ExecRequest& request) override {
-    if (request.control_socket.empty()) return host_->exec(request);
+    if (request.sandbox.socket.empty()) return host_->exec(request);
     return exec_in_sandbox(request);
+  }
+  Result<std::unique_ptr<plan::Sandbox>> reach_sandbox(
+      const plan::SandboxAddress& address) override {
+    return make_remote_kernel(address);
   }
   Result<> change_mounts(const plan::MountChange& change) override {
     return host_->change_mounts(change);

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "sandbox/fs/cgroup/cgroup.h"
 #include "sandbox/fs/dev/memory_devices.h"
 #include "sandbox/fs/file_services.h"
 #include "sandbox/fs/host/filesystem.h"
@@ -38,11 +39,12 @@ std::optional<std::string> network_text(kernel::Task& task, std::string_view nam
 
 }  // namespace
 
-Result<Filesystems> Filesystems::create(kernel::Kernel& kernel, Ref<kernel::Container> container,
-                                        fs::MachineFacts facts) {
+Filesystems Filesystems::create(kernel::Kernel& kernel, Ref<kernel::Container> container,
+                                fs::MachineFacts facts, Ref<fs::FileMemory> memory) {
   Filesystems filesystems(kernel, std::move(container));
   filesystems.facts_ = std::move(facts);
-  filesystems.memory_ = TRY_CTX(fs::FileMemory::create(), "make the memory of files");
+  filesystems.facts_.told = filesystems.container_->limits;
+  filesystems.memory_ = std::move(memory);
   filesystems.special_ = make_ref<fs::SpecialFiles>();
   fs::add_memory_devices(*filesystems.special_);
   filesystems.serve_guests();
@@ -57,11 +59,11 @@ void Filesystems::serve_guests() {
         return ErrnoOr<Ref<vfs::Filesystem>>(
             fs::ProcFilesystem::create(task.kernel(), task.group().pid_namespace, facts));
       });
-  kernel_.set_file_services(std::move(services));
+  container_->file_services = std::move(services);
 }
 
 vfs::Filesystem& Filesystems::unnamed() const {
-  return static_cast<fs::FileServices&>(*kernel_.file_services()).unnamed();
+  return static_cast<fs::FileServices&>(*container_->file_services).unnamed();
 }
 
 Result<Ref<vfs::Filesystem>> Filesystems::make_tmpfs(const plan::MountStep& step,
@@ -119,15 +121,39 @@ Result<Ref<vfs::Filesystem>> Filesystems::host(Fd place, bool exclusive, const s
   return std::unexpected(Error(made.error()).doing("mount on ", target).step("mounts"));
 }
 
-Result<Ref<vfs::Filesystem>> Filesystems::overlay(Ref<vfs::Filesystem> lower, std::uint64_t size) {
+Result<Ref<vfs::Filesystem>> Filesystems::overlay(Ref<vfs::Filesystem> lower, std::uint64_t size,
+                                                  const std::string& target) {
   fs::TmpOptions upper;
   if (size != 0) upper.size = size;
+  auto made = make_overlay(std::move(lower), fs::TmpFilesystem::create(memory_, special_, upper));
+  if (!made)
+    return std::unexpected(
+        Error(made.error()).doing("make the overlay on ", target).step("mounts"));
+  overlays_.push_back({*made, target});
+  return Ref<vfs::Filesystem>(std::move(*made));
+}
+
+Result<Ref<vfs::Filesystem>> Filesystems::overlay(Ref<vfs::Filesystem> lower,
+                                                  Ref<vfs::Filesystem> upper) {
+  auto made = make_overlay(std::move(lower), std::move(upper));
+  if (made) return Ref<vfs::Filesystem>(std::move(*made));
+  return std::unexpected(
+      Error(made.error())
+          .doing("make the overlay")
+          .step("mounts")
+          .cure("its folder needs extended attributes (user.*): choose another"));
+}
+
+ErrnoOr<Ref<fs::OverlayFilesystem>> Filesystems::make_overlay(Ref<vfs::Filesystem> lower,
+                                                              Ref<vfs::Filesystem> upper) {
   fs::OverlayOptions options;
   options.special = special_;
-  auto made = fs::OverlayFilesystem::create(
-      std::move(lower), fs::TmpFilesystem::create(memory_, special_, upper), std::move(options));
-  if (made) return Ref<vfs::Filesystem>(std::move(*made));
-  return std::unexpected(Error(made.error()).doing("make the overlay").step("mounts"));
+  return fs::OverlayFilesystem::create(std::move(lower), std::move(upper), std::move(options));
+}
+
+Ref<vfs::Filesystem> Filesystems::cgroup() {
+  return fs::CgroupFilesystem::create(kernel_, container_->pids, container_->limits,
+                                      facts_.processors);
 }
 
 }  // namespace caisson::sandbox::boot

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "plan/plan.h"
 #include "sandbox/fs/host/files.h"
+#include "sandbox/fs/overlay/filesystem.h"
 #include "sandbox/fs/proc/limits.h"
 #include "sandbox/fs/special.h"
 #include "sandbox/fs/tmpfs/file_memory.h"
@@ -18,10 +19,17 @@
 
 namespace caisson::sandbox::boot {
 
+// An overlay whose upper layer is in the sandbox's memory.
+struct OverlayPlace {
+  Ref<fs::OverlayFilesystem> overlay;
+  std::string target;
+};
+
 class Filesystems {
  public:
-  static Result<Filesystems> create(kernel::Kernel& kernel, Ref<kernel::Container> container,
-                                    fs::MachineFacts facts);
+  // `memory`: of files, shared by all containers.
+  static Filesystems create(kernel::Kernel& kernel, Ref<kernel::Container> container,
+                            fs::MachineFacts facts, Ref<fs::FileMemory> memory);
 
   // For kNewFilesystem and kCopyUp; `point`: where it will stand. ENODEV: no such type.
   Result<Ref<vfs::Filesystem>> make(const plan::MountStep& step, const vfs::Path& point);
@@ -33,12 +41,20 @@ class Filesystems {
   // What files without a name live in.
   vfs::Filesystem& unnamed() const;
   // What is written stays in memory, at most `size` bytes (0: no limit).
-  Result<Ref<vfs::Filesystem>> overlay(Ref<vfs::Filesystem> lower, std::uint64_t size);
+  Result<Ref<vfs::Filesystem>> overlay(Ref<vfs::Filesystem> lower, std::uint64_t size,
+                                       const std::string& target);
+  // What is written goes to `upper`, a place of the host.
+  Result<Ref<vfs::Filesystem>> overlay(Ref<vfs::Filesystem> lower, Ref<vfs::Filesystem> upper);
+  Ref<vfs::Filesystem> cgroup();
+  // Those in memory that were made.
+  std::vector<OverlayPlace> take_overlays() { return std::move(overlays_); }
 
  private:
   Filesystems(kernel::Kernel& kernel, Ref<kernel::Container> container)
       : kernel_(kernel), container_(std::move(container)) {}
   void serve_guests();
+  ErrnoOr<Ref<fs::OverlayFilesystem>> make_overlay(Ref<vfs::Filesystem> lower,
+                                                   Ref<vfs::Filesystem> upper);
   Result<Ref<vfs::Filesystem>> make_tmpfs(const plan::MountStep& step, const vfs::Path& point);
   Result<Ref<vfs::Filesystem>> make_devpts(const plan::MountStep& step);
 
@@ -47,6 +63,7 @@ class Filesystems {
   Ref<fs::FileMemory> memory_;
   Ref<fs::SpecialFiles> special_;
   std::vector<fs::HostFiles*> helpers_;
+  std::vector<OverlayPlace> overlays_;
   fs::MachineFacts facts_;
 };
 

@@ -68,8 +68,8 @@ Result<std::string> write_stream(kernel::Kernel& kernel, kernel::Container& cont
 
 class PlanSource final : public vfs::FilesystemSource {
  public:
-  PlanSource(kernel::Kernel& kernel, PlannedFilesystems planned)
-      : kernel_(kernel), planned_(std::move(planned)) {}
+  PlanSource(kernel::Kernel& kernel, const kernel::Container& container, PlannedFilesystems planned)
+      : kernel_(kernel), container_(container), planned_(std::move(planned)) {}
   Result<Ref<vfs::Filesystem>> of_plan(std::uint32_t number) override {
     if (number < planned_.size()) return planned_[number];
     return std::unexpected(Error::invalid("the container has fewer mounts than at the checkpoint")
@@ -77,7 +77,7 @@ class PlanSource final : public vfs::FilesystemSource {
                                .code("restore.changed"));
   }
   Result<Ref<vfs::Filesystem>> of_guest(std::string_view type, std::string_view options) override {
-    auto& services = static_cast<fs::FileServices&>(*kernel_.file_services());
+    auto& services = static_cast<fs::FileServices&>(*kernel_.file_services(container_));
     auto made = type == "tmpfs" ? services.make_tmpfs(options)
                                 : ErrnoOr<Ref<vfs::Filesystem>>(std::unexpected(Errno{ENODEV}));
     if (!made) return std::unexpected(Error(made.error()).doing("make a ", type, " again"));
@@ -86,6 +86,7 @@ class PlanSource final : public vfs::FilesystemSource {
 
  private:
   kernel::Kernel& kernel_;
+  const kernel::Container& container_;
   PlannedFilesystems planned_;
 };
 
@@ -134,7 +135,7 @@ Result<> restore_image(kernel::Kernel& kernel, kernel::Container& container,
   std::string file = TRY_CTX(sys::read_all(files.state, kLargestState), "read the state");
   std::string_view stream = TRY(state::unseal(file));
   mm::PageReader pages(files.memory, TRY(size_of(files.memory)));
-  PlanSource source(kernel, std::move(filesystems));
+  PlanSource source(kernel, container, std::move(filesystems));
   BootCaller caller;
   auto from = TRY(state::Reader::open(stream, kRestorers));
   from->services.provide(kernel);

@@ -27,9 +27,9 @@ void threads(FilterRules& rules) {
   rules.allow("clone", {{0, kThread, kAll}});
   // glibc tries clone3 first and takes ENOSYS for an answer; its arguments cannot be checked.
   rules.refuse({"clone3"}, 38 /* ENOSYS */);
-  rules.allow({"set_robust_list", "rseq", "exit", "exit_group", "gettid", "getpid", "sched_yield",
-               "sched_getaffinity", "getcpu", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
-               "rt_sigaction", "restart_syscall"});
+  rules.allow({"set_robust_list", "rseq", "exit", "exit_group", "gettid", "getpid", "geteuid",
+               "sched_yield", "sched_getaffinity", "getcpu", "rt_sigprocmask", "rt_sigreturn",
+               "sigaltstack", "rt_sigaction", "restart_syscall"});
   for (int operation :
        {FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE})
     rules.allow("futex", {{1, word(operation), 0x7f}});

@@ -1,30 +1,23 @@
-// The life of a kernel process, from its arguments to the exit status: the steps of boot(), in
+// The life of a kernel process, from its arguments to the exit status: the steps of run(), in
 // order.
 #include "sandbox/boot/kernel_main.h"
 
+#include <linux/capability.h>
 #include <malloc.h>
-#include <sys/ioctl.h>
 
 #include <array>
 #include <cerrno>
 #include <memory>
 #include <utility>
 
-#include "gofer/client.h"
-#include "gofer/start.h"
-#include "plan/wire.h"
 #include "sandbox/boot/confine.h"
 #include "sandbox/boot/descriptors.h"
-#include "sandbox/boot/filesystems.h"
-#include "sandbox/boot/gofer_files.h"
-#include "sandbox/boot/image.h"
-#include "sandbox/boot/mounts.h"
+#include "sandbox/boot/guest_container.h"
+#include "sandbox/boot/inherited.h"
 #include "sandbox/boot/processes.h"
 #include "sandbox/boot/server.h"
 #include "sandbox/boot/show.h"
-#include "sandbox/kernel/ipc_namespace.h"
 #include "sandbox/net/host_topology.h"
-#include "sandbox/net/network.h"
 #include "sandbox/net/sockets.h"
 #include "sandbox/platform/platform.h"
 #include "sandbox/syscalls/socket_requester.h"
@@ -39,58 +32,23 @@
 namespace caisson::sandbox::boot {
 namespace {
 
-// As `run` reports what it could not start: 125, 126, 127.
-constexpr int kCouldNotStart = 125;
-
 struct Boot {
-  KernelDescriptors numbers;
-  plan::Plan plan;
-  Fd control, strace, notes;
-  Fd state, memory;  // a checkpoint; none: the plan's process is started
-  Fd proc;           // the jail's own, which shows this process and its stubs
-  std::vector<Fd> places;
+  Inherited inherited;
+  bool restores = false;  // a checkpoint; else the plan's process is started
   fs::MachineFacts facts;
-  std::unique_ptr<gofer::Client> gofer;                  // null: none could be started here
-  std::vector<std::unique_ptr<GoferFiles>> gofer_files;  // by place
+  Fd gofer;
+  Fd proc;  // the jail's
   net::Topology topology;
   std::string mappings;  // /proc/self/maps, as long as it could be read
   std::unique_ptr<platform::Platform> platform;
   std::unique_ptr<kernel::Kernel> kernel;
-  Ref<kernel::Container> container;
-  PlannedFilesystems planned;  // until it runs
+  std::unique_ptr<SharedParts> shared;
   std::unique_ptr<Server> server;
+  const plan::Plan& plan() const { return inherited.plan; }
 };
 
-// A descriptor that we were started with: ours from now on, and of no child.
-Fd take(int number) {
-  if (number >= 0) (void)sys::set_cloexec(FdRef(number), true);
-  return Fd(number);
-}
-
-Result<> read_plan(Boot& boot) {
-  Fd file = take(boot.numbers.plan);
-  std::string bytes = TRY_CTX(sys::read_all(file), "read the plan");
-  TRY(plan::decode(bytes, boot.plan));
-  if (!boot.plan.sandbox || boot.plan.process.args.empty())
-    return std::unexpected(Error::invalid("is not one of a sandbox").doing("read the plan"));
-  boot.control = take(boot.numbers.control);
-  boot.strace = take(boot.numbers.strace);
-  boot.state = take(boot.numbers.state);
-  boot.memory = take(boot.numbers.memory);
-  boot.notes = take(boot.numbers.notes);
-  for (int number : boot.numbers.places) boot.places.push_back(take(number));
-  return {};
-}
-
-// A raw terminal of the host tells its size by SIGWINCH to whom it belongs.
-void take_terminal(const Boot& boot) {
-  if (!boot.plan.process.terminal) return;
-  (void)sys::setsid();
-  (void)sys::call_void(SYS_ioctl, 0, TIOCSCTTY, 0);
-}
-
 Result<> make_platform(Boot& boot) {
-  const std::string& chosen = boot.plan.sandbox->platform;
+  const std::string& chosen = boot.plan().sandbox->platform;
   if (chosen == "ptrace") {
     boot.platform = TRY(platform::make_ptrace(boot.mappings));
     return {};
@@ -101,31 +59,6 @@ Result<> make_platform(Boot& boot) {
     return {};
   }
   boot.platform = TRY(std::move(fast));
-  return {};
-}
-
-// For files of other owners than this process's user. A sandbox of an ordinary user has none: in
-// his name there is nothing that it could do which this process could not.
-Result<> start_gofer(Boot& boot) {
-  std::vector<gofer::Mount> mounts;
-  std::vector<std::size_t> numbers;
-  auto described = host_places(boot.plan);
-  for (std::size_t i = 0; i < boot.places.size() && i < described.size(); ++i) {
-    if (!boot.places[i]) continue;
-    gofer::Mount mount;
-    mount.root = TRY_CTX(sys::dup_cloexec(boot.places[i]), "give the gofer ", described[i].path);
-    mount.readonly = !described[i].writable;
-    mounts.push_back(std::move(mount));
-    numbers.push_back(i);
-  }
-  boot.gofer_files.resize(boot.places.size());
-  auto started = gofer::start(std::move(mounts));
-  if (!started && started.error().is(EPERM)) return {};
-  if (!started) return std::unexpected(std::move(started).error());
-  boot.gofer = std::make_unique<gofer::Client>(std::move(started->socket));
-  for (std::size_t i = 0; i < numbers.size(); ++i)
-    boot.gofer_files[numbers[i]] =
-        std::make_unique<GoferFiles>(*boot.gofer, static_cast<std::uint32_t>(i));
   return {};
 }
 
@@ -157,98 +90,101 @@ Result<> give_up_proc(Boot& boot) {
 // Before the platform makes its stubs: who is confined by Landlock may trace only those who are so
 // too, and what this process has of capabilities they would have in their bounding set.
 Result<> give_up_paths(Boot& boot) {
-  std::vector<Reachable> places;
-  auto described = host_places(boot.plan);
-  for (std::size_t i = 0; i < boot.places.size() && i < described.size(); ++i)
-    if (boot.places[i]) places.push_back({boot.places[i].ref(), described[i].writable});
-  if (boot.proc) places.push_back({boot.proc.ref(), false});
-  TRY(restrict_paths(places));
-  return drop_capabilities();
+  std::vector<Reachable> reachable;
+  auto described = host_places(boot.plan());
+  const auto& places = boot.inherited.places;
+  for (std::size_t i = 0; i < places.size() && i < described.size(); ++i)
+    if (places[i]) reachable.push_back({places[i].ref(), described[i].writable});
+  if (boot.proc) reachable.push_back({boot.proc.ref(), false});
+  TRY(restrict_paths(reachable));
+  // Guests' low ports are this process's.
+  constexpr std::uint64_t kLowPorts = std::uint64_t{1} << CAP_NET_BIND_SERVICE;
+  return drop_capabilities(boot.plan().sandbox->host_network ? kLowPorts : 0);
 }
 
 Result<> give_up_rights(Boot& boot) {
   Confinement confinement;
   confinement.ptrace = boot.platform->name() == "ptrace";
-  confinement.host_network = boot.plan.sandbox->host_network;
+  confinement.host_network = boot.plan().sandbox->host_network;
   return give_up_calls(confinement);
 }
 
-// The network of the container: the host's sockets, or those of the sandbox among themselves.
+// The network of the containers: the host's sockets, or those of the sandbox among themselves.
 Result<Ref<net::Network>> make_network(Boot& boot) {
   auto sockets = make_ref<net::Sockets>(syscalls::process_of_task);
-  if (!boot.plan.sandbox->host_network) return make_ref<net::Network>(std::move(sockets));
+  if (!boot.plan().sandbox->host_network) return make_ref<net::Network>(std::move(sockets));
   auto poller = TRY_CTX(fs::HostPoller::create(), "make the poller of sockets");
   return make_ref<net::Network>(std::move(sockets), std::move(boot.topology), std::move(poller));
 }
 
-Result<> make_container(Boot& boot) {
+Result<> make_kernel(Boot& boot) {
   boot.kernel = std::make_unique<kernel::Kernel>(std::move(boot.platform), syscalls::dispatch);
-  if (boot.strace) {
-    boot.kernel->call_log =
-        TRY(syscalls::SyscallLog::create(std::move(boot.strace), boot.plan.sandbox->strace_calls));
+  if (boot.inherited.strace) {
+    boot.kernel->call_log = TRY(syscalls::SyscallLog::create(std::move(boot.inherited.strace),
+                                                             boot.plan().sandbox->strace_calls));
   }
-  if (boot.proc) {
-    Fd proc = TRY_CTX(sys::dup_cloexec(boot.proc), "keep the /proc of the jail");
-    boot.kernel->host_figures = std::make_unique<mm::HostFigures>(std::move(proc));
-  }
-  auto pids = make_ref<kernel::PidNamespace>(nullptr);
-  boot.container = make_ref<kernel::Container>(boot.plan.id, std::move(pids));
-  auto& container = *boot.container;
-  container.uts = make_ref<kernel::UtsNamespace>(boot.plan.hostname, boot.plan.domainname);
-  container.ipc = make_ref<kernel::IpcNamespace>();
-  container.network = TRY(make_network(boot));
-  Filesystems filesystems = TRY(Filesystems::create(*boot.kernel, boot.container, boot.facts));
-  std::vector<fs::HostFiles*> helpers;
-  for (const auto& files : boot.gofer_files) helpers.push_back(files.get());
-  filesystems.set_helpers(std::move(helpers));
-  Dispenser dispenser(std::move(boot.places), host_places(boot.plan));
-  container.mounts = TRY(build_mounts(boot.plan, dispenser, filesystems));
-  boot.planned = number_filesystems(container, filesystems.unnamed());
-  boot.kernel->add_container(boot.container);
+  if (boot.proc)
+    boot.kernel->host_figures = std::make_unique<mm::HostFigures>(
+        TRY_CTX(sys::dup_cloexec(boot.proc), "keep the /proc of the jail"));
+  auto memory = TRY_CTX(fs::FileMemory::create(), "make the memory of files");
+  auto network = TRY(make_network(boot));
+  boot.shared = std::make_unique<SharedParts>(
+      SharedParts{*boot.kernel, std::move(boot.facts), std::move(memory), std::move(network)});
   return {};
 }
 
-Result<StartedProcess> start(Boot& boot) {
+Result<std::unique_ptr<GuestContainer>> make_first(Boot& boot) {
+  ContainerParts parts{boot.plan(), std::move(boot.inherited.places), std::move(boot.gofer)};
+  return make_guest_container(*boot.shared, std::move(parts), nullptr);
+}
+
+Result<StartedProcess> start(Boot& boot, const Ref<kernel::Container>& container) {
   std::array<Fd, 3> stdio = {Fd(0), Fd(1), Fd(2)};
-  boot.planned.clear();
-  return start_process(*boot.kernel, boot.container, boot.plan.process, std::move(stdio),
+  return start_process(*boot.kernel, container, boot.plan().process, std::move(stdio),
                        StartAs::kInit);
 }
 
 // What the plan made of the mounts goes where the checkpoint has others.
-Result<StartedProcess> restore(Boot& boot) {
+Result<StartedProcess> restore(Boot& boot, const Ref<kernel::Container>& container,
+                               PlannedFilesystems planned) {
   std::array<Fd, 3> stdio = {Fd(0), Fd(1), Fd(2)};
   auto streams = TRY(take_streams(std::move(stdio), StartAs::kInit));
-  auto planned = std::exchange(boot.planned, {});
-  auto before = boot.container->mounts;
-  TRY(restore_image(*boot.kernel, *boot.container, std::move(planned), std::move(streams),
-                    {boot.state, boot.memory}));
-  boot.state.reset();
+  auto before = container->mounts;
+  TRY(restore_image(*boot.kernel, *container, std::move(planned), std::move(streams),
+                    {boot.inherited.state, boot.inherited.memory}));
+  boot.inherited.state.reset();
   StartedProcess init;
-  init.group = boot.container->init;
+  init.group = container->init;
   boot.kernel->resume_all();
   return init;
 }
 
-Result<int> run(Boot& boot) {
-  TRY(read_plan(boot));
-  take_terminal(boot);
+Result<int> run(Boot& boot, const std::vector<std::string_view>& arguments) {
+  boot.inherited = TRY(take_inherited(arguments));
+  boot.restores = boot.inherited.state.valid();
+  take_terminal(boot.plan().process);
   boot.facts = TRY_CTX(fs::MachineFacts::of_host(), "look at the machine");
-  TRY(start_gofer(boot));
-  if (boot.plan.sandbox->host_network) boot.topology = TRY(net::topology_of_host());
+  boot.gofer = TRY(start_gofer(boot.plan(), boot.inherited.places));
+  if (boot.plan().sandbox->host_network) boot.topology = TRY(net::topology_of_host());
   TRY(give_up_proc(boot));
   TRY(give_up_paths(boot));
   TRY(make_platform(boot));
   TRY(give_up_rights(boot));
-  TRY(make_container(boot));
-  Fd listener = TRY_CTX(sys::dup_cloexec(boot.control), "keep the control socket");
-  boot.server = TRY(Server::create(*boot.kernel, boot.container, std::move(listener)));
+  TRY(make_kernel(boot));
+  auto first = TRY(make_first(boot));
+  auto container = first->container;
+  auto planned = std::exchange(first->planned, {});
+  Fd listener = TRY_CTX(sys::dup_cloexec(boot.inherited.control), "keep the control socket");
+  boot.server = TRY(Server::create(*boot.shared, std::move(first), std::move(listener)));
   boot.server->set_proc(std::move(boot.proc));
-  auto init = TRY(boot.numbers.state >= 0 ? restore(boot) : start(boot));
-  boot.control.reset();
+  auto init =
+      TRY(boot.restores ? restore(boot, container, std::move(planned)) : start(boot, container));
+  boot.inherited.control.reset();
+  planned.clear();
   int status = boot.server->run(std::move(init));
   // For `caisson why`; without it the status is still the program's.
-  if (boot.notes) (void)sys::write_all(boot.notes, missing_calls_text(*boot.kernel));
+  if (boot.inherited.notes)
+    (void)sys::write_all(boot.inherited.notes, missing_calls_text(*boot.kernel));
   return status;
 }
 
@@ -265,11 +201,6 @@ bool tell(FdRef listener, const Error& error) {
       .has_value();
 }
 
-int status_of(const Error& error) {
-  if (error.step() != "exec") return kCouldNotStart;
-  return error.is(ENOENT) ? 127 : 126;
-}
-
 }  // namespace
 
 int kernel_main(const std::vector<std::string_view>& arguments) {
@@ -278,21 +209,15 @@ int kernel_main(const std::vector<std::string_view>& arguments) {
   (void)::mallopt(M_ARENA_MAX, 2);
   // Signals are read (server.h); threads that come later inherit the mask.
   (void)sys::signal_mask(SIG_SETMASK, sys::SignalSet::all());
-  Boot boot;
-  auto numbers = from_arguments(arguments);
-  Result<int> status = numbers ? 0 : Result<int>(std::unexpected(std::move(numbers).error()));
   Fd errors(-1);
   if (auto copy = sys::dup_cloexec(FdRef(2))) errors = std::move(*copy);
-  if (status) {
-    boot.numbers = std::move(*numbers);
-    status = run(boot);
-  }
+  Boot boot;
+  auto status = run(boot, arguments);
   if (status) sys::exit_process(*status);
-  bool restores = boot.numbers.state >= 0 && boot.control.valid();
-  if (restores && tell(boot.control, status.error())) sys::exit_process(kCouldNotStart);
-  std::string text = cat("caisson: ", status.error().message(), "\n");
-  if (!status.error().cure().empty()) append(text, "  cure: ", status.error().cure(), "\n");
-  (void)sys::write_all(errors, text);
+  constexpr int kCouldNotStart = 125;
+  if (boot.restores && boot.inherited.control && tell(boot.inherited.control, status.error()))
+    sys::exit_process(kCouldNotStart);
+  (void)sys::write_all(errors, report_of(status.error()));
   sys::exit_process(status_of(status.error()));
 }
 

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sandbox/boot/kernel_arguments.h"
+#include "sandbox/boot/inherited.h"
 
 namespace caisson::sandbox::boot {
 

@@ -51,6 +51,7 @@ class Builder {
 
  private:
   Result<> make_root();
+  Result<Ref<vfs::Filesystem>> overlaid_root(Ref<vfs::Filesystem> lower);
   Result<> run(const MountStep& step);
   Result<> new_filesystem(const MountStep& step);
   Result<> bind(const MountStep& step);
@@ -59,6 +60,7 @@ class Builder {
   Result<> bind_inside(const MountStep& step);
   Result<> overlay_view(const MountStep& step);
   Result<> copy_up(const MountStep& step);
+  Result<> cgroup(const MountStep& step);
   Result<> set_attributes(const MountStep& step);
   void change_below(const vfs::Path& top, std::uint64_t set, std::uint64_t clear);
   Result<> readonly_path(const MountStep& step);
@@ -115,12 +117,21 @@ Result<> Builder::make_root() {
   auto host = TRY(filesystems_.host(std::move(root), exclusive, "/", dispenser_.taken() - 1));
   Ref<vfs::Filesystem> filesystem = std::move(host);
   if (plan_.sandbox->overlay_root) {
-    filesystem = TRY(filesystems_.overlay(std::move(filesystem), plan_.sandbox->overlay_size));
+    filesystem = TRY(overlaid_root(std::move(filesystem)));
   }
   auto dentry = vfs::Dentry::make_root(filesystem->root());
   mounts_ = vfs::MountNamespace::create(
       make_ref<vfs::Mount>(std::move(filesystem), std::move(dentry), MS_RELATIME, "none"));
   return {};
+}
+
+Result<Ref<vfs::Filesystem>> Builder::overlaid_root(Ref<vfs::Filesystem> lower) {
+  const auto& sandbox = *plan_.sandbox;
+  if (sandbox.overlay_directory.empty())
+    return filesystems_.overlay(std::move(lower), sandbox.overlay_size, "/");
+  Fd place = TRY(dispenser_.take(kUpperTarget));
+  auto upper = TRY(filesystems_.host(std::move(place), true, kUpperTarget, dispenser_.taken() - 1));
+  return filesystems_.overlay(std::move(lower), std::move(upper));
 }
 
 Result<> Builder::run(const MountStep& step) {
@@ -135,8 +146,8 @@ Result<> Builder::run(const MountStep& step) {
     case MountOp::kDirectory: return directory(step);
     case MountOp::kDeviceNode: return device_node(step);
     case MountOp::kCopyUp: return copy_up(step);
+    case MountOp::kCgroup: return cgroup(step);
     case MountOp::kPropagation:  // private and slave: nothing outside to hear from
-    case MountOp::kCgroup:       // sysfs has the empty directory
     case MountOp::kConsole:      // the terminal is the guest's own: see terminal_bridge.h
     case MountOp::kUnmount: return {};
   }
@@ -302,7 +313,8 @@ Result<> Builder::overlay_view(const MountStep& step) {
   if (!source) return {};
   auto host = TRY(filesystems_.host(std::move(source), true, step.target, dispenser_.taken() - 1));
   bool is_directory = host->root()->is_directory();
-  auto filesystem = TRY(filesystems_.overlay(std::move(host), plan_.sandbox->overlay_size));
+  auto filesystem =
+      TRY(filesystems_.overlay(std::move(host), plan_.sandbox->overlay_size, step.target));
   vfs::Path point = TRY(point_for(step, is_directory));
   if (!point) return {};
   auto attached = attach(std::move(filesystem), step, point);
@@ -318,6 +330,14 @@ Result<> Builder::copy_up(const MountStep& step) {
   auto copied = copy_tree(point, *mounts_, *filesystem, caller_);
   if (!copied) return std::unexpected(failed(copied.error(), step, "copy what is in"));
   auto attached = attach(std::move(filesystem), step, point);
+  if (attached) return {};
+  return std::unexpected(failed(attached.error(), step, "mount on"));
+}
+
+Result<> Builder::cgroup(const MountStep& step) {
+  vfs::Path point = TRY(point_for(step, true));
+  if (!point) return {};
+  auto attached = attach(filesystems_.cgroup(), step, point);
   if (attached) return {};
   return std::unexpected(failed(attached.error(), step, "mount on"));
 }

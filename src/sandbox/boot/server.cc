@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <utility>
 #include <vector>
 
 #include "plan/wire.h"
-#include "sandbox/boot/image.h"
+#include "sandbox/boot/guest_processes.h"
+#include "sandbox/boot/server_parts.h"
 #include "sandbox/boot/show.h"
 #include "sys/event.h"
 #include "sys/process.h"
@@ -27,6 +30,7 @@ using control::send_control;
 namespace {
 
 constexpr std::size_t kMostConnections = 256;
+constexpr std::chrono::milliseconds kStopTimeout{5000};
 
 bool has_ended(const kernel::ThreadGroup& group, int& status) {
   Locked lock(group.kernel.task_lock());
@@ -45,42 +49,35 @@ kernel::SignalInfo from_outside(int signal) {
 
 }  // namespace
 
-// Makes the server's poll return.
-class Server::EventWaiter final : public vfs::WaitEntry {
- public:
-  explicit EventWaiter(FdRef event) : event_(event) {}
-  ~EventWaiter() override { leave(); }
-  void notified(vfs::ReadyMask) override {
-    std::uint64_t one = 1;
-    (void)sys::write(event_, &one, sizeof one);
+void refuse(FdRef socket, std::int64_t code, std::string_view text) {
+  (void)send_control(socket, Answer::kFailed, code, text);
+}
+
+void done(FdRef socket, std::int64_t value) { (void)send_control(socket, Answer::kDone, value); }
+
+void send_text(FdRef socket, const std::string& text) {
+  constexpr std::size_t kPart = 32 * 1024;
+  for (std::string_view rest = text; !rest.empty();) {
+    auto part = rest.substr(0, kPart);
+    if (!send_control(socket, Answer::kText, 0, part)) return;
+    rest.remove_prefix(part.size());
   }
+  done(socket);
+}
 
- private:
-  FdRef event_;
-};
-
-struct Server::Connection {
-  explicit Connection(Fd connected) : socket(std::move(connected)) {}
-  ~Connection() {
-    if (waiter && process.group) process.group->exited.remove(*waiter);
-  }
-  Fd socket;
-  StartedProcess process;    // of its kExec
-  bool holds_still = false;  // a checkpoint was made for it
-  std::unique_ptr<EventWaiter> waiter;
-  bool closed = false;
-};
-
-Server::Server(kernel::Kernel& kernel, Ref<kernel::Container> container)
-    : kernel_(kernel), container_(std::move(container)) {}
+Server::Server(const SharedParts& shared, std::unique_ptr<GuestContainer> first)
+    : shared_(shared),
+      kernel_(shared.kernel),
+      first_(std::move(first)),
+      container_(first_->container) {}
 
 Server::~Server() {
   if (end_waiter_) container_->end.remove(*end_waiter_);
 }
 
-Result<std::unique_ptr<Server>> Server::create(kernel::Kernel& kernel,
-                                               Ref<kernel::Container> container, Fd listener) {
-  std::unique_ptr<Server> server(new Server(kernel, std::move(container)));
+Result<std::unique_ptr<Server>> Server::create(const SharedParts& shared,
+                                               std::unique_ptr<GuestContainer> first, Fd listener) {
+  std::unique_ptr<Server> server(new Server(shared, std::move(first)));
   server->listener_ = std::move(listener);
   // All are blocked in every thread (kernel_main.cc).
   server->signals_ = TRY_CTX(sys::signalfd(sys::SignalSet::all()), "make a descriptor for signals");
@@ -115,25 +112,21 @@ void Server::take_signals() {
 void Server::accept_connection() {
   auto accepted = sys::accept(listener_);
   if (!accepted || connections_.size() >= kMostConnections) return;
-  connections_.push_back(std::make_unique<Connection>(std::move(*accepted)));
+  connections_.push_back(std::make_unique<Connection>(std::move(*accepted), container_));
 }
 
 void Server::execute(Connection& connection, ControlMessage& message) {
-  auto refuse = [&](int code, std::string_view text) {
-    (void)send_control(connection.socket, Answer::kFailed, code, text);
-  };
+  FdRef socket = connection.socket;
   if (message.descriptors.size() != 3 || connection.process.group)
-    return refuse(EINVAL, "an exec comes with three descriptors, once");
+    return refuse(socket, EINVAL, "an exec comes with three descriptors, once");
   plan::ProcessPlan process;
   if (auto read = plan::decode(message.text, process); !read || process.args.empty())
-    return refuse(EINVAL, "not a process");
+    return refuse(socket, EINVAL, "not a process");
   std::array<Fd, 3> stdio;
   std::ranges::move(message.descriptors, stdio.begin());
-  auto started = start_process(kernel_, container_, process, std::move(stdio));
-  if (!started) return refuse(started.error().errno_value(), started.error().cause());
-  connection.process = std::move(*started);
-  connection.waiter = std::make_unique<EventWaiter>(event_);
-  connection.process.group->exited.add(*connection.waiter);
+  auto started = start_process(kernel_, connection.container, process, std::move(stdio));
+  if (!started) return refuse(socket, started.error().errno_value(), started.error().cause());
+  watch(connection, std::move(*started));
   (void)send_control(connection.socket, Answer::kStarted, connection.process.group->id());
 }
 
@@ -148,15 +141,42 @@ void Server::resize(Connection& connection) {
   if (connection.process.terminal) connection.process.terminal->take_size();
 }
 
-void Server::show(Connection& connection, std::string_view what) {
-  std::string text = show_text(kernel_, *container_, what);
-  constexpr std::size_t kPart = 32 * 1024;
-  for (std::string_view rest = text; !rest.empty();) {
-    auto part = rest.substr(0, kPart);
-    if (!send_control(connection.socket, Answer::kText, 0, part)) return;
-    rest.remove_prefix(part.size());
+void Server::choose_container(Connection& connection, const std::string& id) {
+  kernel::Container* container = find_container(id);
+  if (container == nullptr)
+    return refuse(connection.socket, ESRCH, "the container does not run in this sandbox");
+  connection.container = Ref<kernel::Container>::share(container);
+  done(connection.socket);
+}
+
+void Server::set_limits(Connection& connection, std::string_view text) {
+  plan::GuestLimits limits;
+  if (!plan::decode(text, limits)) return refuse(connection.socket, EINVAL, "not limits");
+  tell_limits(*connection.container, limits);
+  done(connection.socket);
+}
+
+void Server::tell_changes(Connection& connection) {
+  auto changes = changes_of(*guest_of(*connection.container));
+  if (!changes) {
+    return refuse(connection.socket, changes.error().value,
+                  changes.error().value == EOPNOTSUPP ? "its changes are not kept apart"
+                                                      : "its changes cannot be read");
   }
-  (void)send_control(connection.socket, Answer::kDone, 0);
+  send_text(connection.socket, plan::encode(*changes));
+}
+
+void Server::stop(Connection& connection) {
+  if (!stopped_ && !kernel_.try_stop_all(kStopTimeout))
+    return refuse(connection.socket, ETIMEDOUT, "some calls of the host did not come to an end");
+  stopped_ = true;
+  done(connection.socket);
+}
+
+// What this connection's checkpoint stopped; else what kStop did.
+void Server::resume(Connection& connection) {
+  bool& stopped = connection.holds_still ? connection.holds_still : stopped_;
+  if (std::exchange(stopped, false)) kernel_.resume_all();
 }
 
 // What a checkpoint cannot have in it is soon over.
@@ -175,49 +195,49 @@ Result<> Server::save(const ImageFiles& files) {
 }
 
 void Server::checkpoint(Connection& connection, ControlMessage& message) {
-  auto refuse = [&](int code, std::string_view text) {
-    (void)send_control(connection.socket, Answer::kFailed, code, text);
-  };
+  FdRef socket = connection.socket;
   if (message.descriptors.size() != 2 || connection.holds_still || !proc_)
-    return refuse(EINVAL, "a checkpoint comes with two files, once");
+    return refuse(socket, EINVAL, "a checkpoint comes with two files, once");
+  if (!members_.empty()) return refuse(socket, EOPNOTSUPP, "several containers run in the sandbox");
   auto saved = save({message.descriptors[0], message.descriptors[1]});
-  if (!saved) return refuse(saved.error().errno_value(), saved.error().message());
+  if (!saved) return refuse(socket, saved.error().errno_value(), saved.error().message());
   connection.holds_still = true;
-  (void)send_control(connection.socket, Answer::kDone, 0);
-}
-
-void Server::resume(Connection& connection) {
-  if (std::exchange(connection.holds_still, false)) kernel_.resume_all();
+  done(socket);
 }
 
 void Server::handle(Connection& connection, ControlMessage message) {
+  auto& container = *connection.container;
+  FdRef socket = connection.socket;
+  if (guest_of(container) == nullptr) return refuse(socket, ESRCH, "the container has ended");
   switch (static_cast<Request>(message.kind)) {
     case Request::kExec: return execute(connection, message);
     case Request::kSignal: return signal(connection, message.value);
     case Request::kResize: return resize(connection);
-    case Request::kShow: return show(connection, message.text);
-    case Request::kStop: kernel_.stop_all(); break;
-    case Request::kResume:
-      if (connection.holds_still)
-        resume(connection);
-      else
-        kernel_.resume_all();
-      break;
+    case Request::kShow: return send_text(socket, show_text(kernel_, container, message.text));
+    case Request::kStop: return stop(connection);
+    case Request::kResume: resume(connection); return done(socket);
     case Request::kCheckpoint: return checkpoint(connection, message);
-    case Request::kReady: break;
-    default:
-      (void)send_control(connection.socket, Answer::kFailed, EINVAL, "unknown request");
-      return;
+    case Request::kReady: return done(socket);
+    case Request::kContainer: return choose_container(connection, message.text);
+    case Request::kLimits: return set_limits(connection, message.text);
+    case Request::kChanges: return tell_changes(connection);
+    case Request::kPlace: return add_place(connection, message);
+    case Request::kJoin: return join(connection, message);
+    case Request::kProcesses:
+      return send_text(socket, plan::encode(guest_processes(kernel_, container)));
+    case Request::kInitDrops:
+      return done(socket, init_drops(kernel_, container, static_cast<int>(message.value)) ? 1 : 0);
+    default: return refuse(socket, EINVAL, "unknown request");
   }
-  (void)send_control(connection.socket, Answer::kDone, 0);
 }
 
 void Server::serve(Connection& connection) {
   auto message = receive_control(connection.socket);
   if (message) return handle(connection, std::move(*message));
   connection.closed = true;
-  resume(connection);
+  if (connection.holds_still) resume(connection);
   // Whoever wanted it is gone.
+  if (connection.joined) return end_member(connection);
   if (connection.process.group)
     (void)kernel_.signal_group(*connection.process.group, from_outside(SIGHUP));
 }
@@ -230,8 +250,10 @@ void Server::tell_ends() {
     connection->process.terminal.reset();  // what it wrote last
     (void)send_control(connection->socket, Answer::kExited, status);
     connection->closed = true;
+    if (connection->joined) end_member(*connection);
   }
   connections_.remove_if([](const auto& connection) { return connection->closed; });
+  forget_ended();
 }
 
 int Server::run(StartedProcess init) {

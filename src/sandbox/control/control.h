@@ -17,13 +17,25 @@ enum class Request : std::uint8_t {
   kSignal,    // value: signal, for the process of this connection's kExec
   kResize,    // value: rows << 16 | columns, for its terminal
   kShow,      // text: stacks, maps, fds, mounts, processes, syscalls; answered by text
-  kStop,      // all guest code stands still
+  kStop,      // all guest code stands still; twice is once
   kResume,
   // Saves the container to two files (boot/image.h), which come along; it then stands still until
   // kResume comes or the connection ends.
   kCheckpoint,
   // Answered when the first process is there; by kFailed when it will never be.
   kReady,
+  kContainer,  // text: the id of the container that this connection means; else the first one
+  kProcesses,  // answered by text: GuestProcesses (plan/wire.h)
+  kInitDrops,  // value: signal; answered by kDone, 1: the init would never notice it
+  kLimits,     // text: GuestLimits
+  kChanges,    // answered by text: GuestChanges
+  // A further container. First its places, one a message, in their order; a message without a
+  // descriptor stands for an optional one that is not there.
+  kPlace,
+  // text: its Plan; descriptors: stdin, stdout, stderr, and a gofer's socket where it has one.
+  // Answered as kExec is; kFailed then has an exit status as its value and all that is to be told.
+  // The container ends when this connection does.
+  kJoin,
 };
 
 enum class Answer : std::uint8_t {

@@ -95,7 +95,7 @@ void TimerQueue::hold() {
 void TimerQueue::release() {
   {
     Locked locked(mutex_);
-    --holds_;
+    if (holds_ > 0) --holds_;
   }
   wake();
 }

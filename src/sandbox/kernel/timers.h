@@ -47,7 +47,8 @@ class TimerQueue {
   ~TimerQueue();  // ends the thread; timers are gone by then
 
   // Nothing expires from the return of hold() until as many calls of release(); what was due
-  // meanwhile does then.
+  // meanwhile does then. One that nothing was held by does nothing: a restore begins with a closed
+  // gate alone.
   void hold();
   void release();
 

@@ -241,7 +241,7 @@ class Outside(AttackCase):
         for platform in PLATFORMS:
             with self.subTest(platform=platform, seed=SEED):
                 calls = self.calls_of(platform, "sandbox")
-                self.assertGreater(len(calls), 100, "what the kernel process orders must be among them")
+                self.assertGreater(len(calls), 20, "what the kernel process orders must be among them")
                 foreign = [call for call in calls if not is_ordered(*call)]
                 self.assertEqual(foreign[:10], [], f"{len(foreign)} of {len(calls)}")
         # The control: without a sandbox, the same trace is full of them.

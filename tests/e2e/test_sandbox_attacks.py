@@ -170,6 +170,9 @@ class Outside(AttackCase):
             self.assertNotEqual(os.readlink(f"/proc/{pid}/ns/{space}"), os.readlink(f"/proc/self/ns/{space}"), f"{kind} {space}")
         self.check_root(pid, kind)
         self.check_descriptors(pid, kind, descriptors)
+        # What is short of memory loses a program first, and not its kernel.
+        more = int(read(f"/proc/{pid}/oom_score_adj")) - int(read(f"/proc/{kernel}/oom_score_adj"))
+        self.assertEqual(more, 100 if kind == "stub" else 0, kind)
         return kind
 
     @staticmethod

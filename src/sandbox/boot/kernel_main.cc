@@ -17,6 +17,7 @@
 #include "sandbox/boot/processes.h"
 #include "sandbox/boot/server.h"
 #include "sandbox/boot/show.h"
+#include "sandbox/boot/stub_oom_score.h"
 #include "sandbox/net/host_topology.h"
 #include "sandbox/net/sockets.h"
 #include "sandbox/platform/platform.h"
@@ -37,7 +38,8 @@ struct Boot {
   bool restores = false;  // a checkpoint; else the plan's process is started
   fs::MachineFacts facts;
   Fd gofer;
-  Fd proc;  // the jail's
+  Fd proc;       // the jail's
+  Fd oom_score;  // our own, until stubs have theirs
   net::Topology topology;
   std::string mappings;  // /proc/self/maps, as long as it could be read
   std::unique_ptr<platform::Platform> platform;
@@ -47,7 +49,20 @@ struct Boot {
   const plan::Plan& plan() const { return inherited.plan; }
 };
 
+// A proc in no tree, of this pid namespace, with nothing but its processes; none where the host
+// gives none.
+Fd processes_of_jail(unsigned access) {
+  auto context = sys::fsopen("proc");
+  if (!context || !sys::fsconfig_string(*context, "subset", "pid") ||
+      !sys::fsconfig_create(*context))
+    return {};
+  auto mount =
+      sys::fsmount(*context, access | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  return mount ? std::move(*mount) : Fd();
+}
+
 Result<> make_platform(Boot& boot) {
+  StubOomScore higher(boot.oom_score);
   const std::string& chosen = boot.plan().sandbox->platform;
   if (chosen == "ptrace") {
     boot.platform = TRY(platform::make_ptrace(boot.mappings));
@@ -62,23 +77,16 @@ Result<> make_platform(Boot& boot) {
   return {};
 }
 
-// What the host tells of our stubs' memory: a proc in no tree, of this pid namespace, with nothing
-// but its processes. A host that gives us none leaves resident sizes untold.
-Fd processes_of_jail() {
-  auto context = sys::fsopen("proc");
-  if (!context || !sys::fsconfig_string(*context, "subset", "pid") ||
-      !sys::fsconfig_create(*context))
-    return {};
-  auto mount = sys::fsmount(
-      *context, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-  return mount ? std::move(*mount) : Fd();
-}
-
 // The jail's /proc shows the platform where its vDSO is, and us where ours are; from then on the
 // root is empty. In a user namespace that another one's mounts are not to be taken off in, it
 // stays.
 Result<> give_up_proc(Boot& boot) {
-  boot.proc = processes_of_jail();
+  // By it the host tells of our stubs' memory; without it resident sizes stay untold.
+  boot.proc = processes_of_jail(MOUNT_ATTR_RDONLY);
+  if (auto proc = processes_of_jail(0)) {
+    if (auto file = sys::openat(proc, "self/oom_score_adj", O_RDWR | O_CLOEXEC))
+      boot.oom_score = std::move(*file);
+  }
   boot.mappings =
       TRY_CTX(sys::read_file(sys::kCwd, "/proc/self/maps"), "read where the vDSO is mapped");
   auto off = sys::umount("/proc", MNT_DETACH);
@@ -169,6 +177,7 @@ Result<int> run(Boot& boot, const std::vector<std::string_view>& arguments) {
   TRY(give_up_proc(boot));
   TRY(give_up_paths(boot));
   TRY(make_platform(boot));
+  boot.oom_score.reset();
   TRY(give_up_rights(boot));
   TRY(make_kernel(boot));
   auto first = TRY(make_first(boot));

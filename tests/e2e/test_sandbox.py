@@ -157,7 +157,7 @@ class Sandbox(harness.TestCase):
                 self.life_in_the_background(f"{self.name}-{platform}", platform)
 
     def life_in_the_background(self, name, platform):
-        script = "echo out; echo err >&2; trap 'echo term; exit 9' TERM; while :; do sleep 0.1; done"
+        script = "trap 'echo term; exit 9' TERM; echo out; echo err >&2; while :; do sleep 0.1; done"
         self.assert_ok(self.caisson("run", "-d", "--name", name, "--wall", "sandbox", "--platform", platform, "--",
                                     "bash", "-c", script))
         harness.wait_until(lambda: "out" in self.caisson("logs", name).out, "it writes")

@@ -25,7 +25,7 @@ class PodmanSandbox(test_engine_podman.PodmanCase):
         self.assert_ends(self.run_once("bb", "sh", "-c", "echo out; echo err >&2; exit 9"), 9, "out\n", "err\n")
         self.assert_ends(self.run_once("-i", "bb", "cat", input="through\n"), 0, "through\n")
         self.assertNotEqual(self.output_of("uname -v"), os.uname().version + "\n")
-        self.start("echo ready; trap 'echo bye; exit 4' TERM; while :; do sleep 0.1; done", "--memory=64m")
+        self.start("trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.1; done", "--memory=64m")
         self.wait_for_log("ready")
         self.assert_ends(self.podman("exec", self.name, "sh", "-c", "echo in; exit 5"), 5, "in\n")
         self.assertIn("65536 kB", self.podman("exec", self.name, "grep", "MemTotal", "/proc/meminfo").out)
@@ -90,7 +90,7 @@ class DockerSandbox(test_engine_docker.Docker):
 
     def test_a_life(self):
         self.assert_ends(self.run_once("bb", "sh", "-c", "echo out; echo err >&2; exit 9"), 9, "out\n", "err\n")
-        self.start("echo ready; trap 'echo bye; exit 4' TERM; while :; do sleep 0.1; done", "--memory=64m")
+        self.start("trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.1; done", "--memory=64m")
         self.wait_for_log("ready")
         self.assert_ends(self.docker("exec", self.name, "sh", "-c", "echo in; exit 5"), 5, "in\n")
         self.assert_ok(self.docker("pause", self.name))

@@ -82,7 +82,8 @@ class Life(harness.TestCase):
         self.assert_ok(self.caisson("rm", "-f", name))
 
     def test_a_paused_one_is_stopped_and_killed(self):
-        name = self.start("sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done")
+        name = self.start("sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done")
+        harness.wait_until(lambda: "up\n" in self.caisson("logs", name).out, "it heeds the signal")
         self.assert_ok(self.caisson("pause", name))
         self.assert_ok(self.caisson("stop", name))
         self.assertIn("exited (7)", self.caisson("ps", "-a").out)

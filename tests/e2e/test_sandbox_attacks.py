@@ -213,9 +213,9 @@ class Outside(AttackCase):
 
     def calls_of(self, platform, wall, work):
         """(number, address, arguments) of what the host's kernel carries out for the guest's processes meanwhile.
-        `work` begins when /v/go is there."""
-        pid, folder = self.started(platform, f": > /v/up; {work}; : > /v/done; sleep 100", wall)
-        harness.wait_until(lambda: os.path.exists(f"{folder}/up"), "it runs")
+        `work` makes /v/go.ready in the process that makes the calls, and begins when /v/go is there."""
+        pid, folder = self.started(platform, f"{work}; : > /v/done; sleep 100", wall)
+        harness.wait_until(lambda: os.path.exists(f"{folder}/go.ready"), "it runs")
         members = [member for member in self.members(pid) if wall != "sandbox" or is_stub(member)]
         self.assertGreaterEqual(len(members), 1)
         threads = [thread for member in members for thread in os.listdir(f"/proc/{member}/task")]
@@ -234,7 +234,7 @@ class Outside(AttackCase):
             tracer.kill()
             tracer.wait()
             self._background.discard(tracer.pid)
-            for name in ("up", "go", "done"):
+            for name in ("go.ready", "go", "done"):
                 if os.path.exists(f"{folder}/{name}"):
                     os.remove(f"{folder}/{name}")
         return [[int(word, 0) for word in line.split()] for line in lines if not line.startswith("lost")]
@@ -249,7 +249,7 @@ class Outside(AttackCase):
                 foreign = [call for call in calls if not is_ordered(*call)]
                 self.assertEqual(foreign[:10], [], f"{len(foreign)} of {len(calls)}")
         # The control: without a sandbox the same trace is full of them. (No random ones: those would be the host's to carry out.)
-        calls = self.calls_of("systrap", "namespaces", "while [ ! -e /v/go ]; do sleep 0.05; done; i=0; "
+        calls = self.calls_of("systrap", "namespaces", ": > /v/go.ready; while [ ! -e /v/go ]; do sleep 0.05; done; i=0; "
                               "while [ $i -lt 300 ]; do [ -e /none ]; i=$((i+1)); done")
         self.assertGreater(sum(not is_ordered(*call) for call in calls), 100)
 

@@ -175,13 +175,21 @@ static int requests(double seconds) {
   return 0;
 }
 
+// Tells by "PATH.ready" that this process is there.
+static void wait_for(const char* path) {
+  char ready[4096];
+  snprintf(ready, sizeof ready, "%s.ready", path);
+  close(open(ready, O_WRONLY | O_CREAT, 0666));
+  while (access(path, F_OK) != 0) usleep(1000);
+}
+
 int main(int count, char** values) {
   mkdir("/tmp/garbage", 0777);
   int fd = open("/tmp/garbage/file", O_RDWR | O_CREAT, 0666);
   (void)!write(fd, "text\n", 5);
   close(fd);
   if (count >= 4 && strcmp(values[1], "calls") == 0) {
-    while (count == 5 && access(values[4], F_OK) != 0) usleep(1000);
+    if (count == 5) wait_for(values[4]);
     return random_calls(strtoull(values[2], NULL, 0), atof(values[3])) | still_works();
   }
   if (count == 3 && strcmp(values[1], "requests") == 0) return requests(atof(values[2])) | still_works();

@@ -115,12 +115,12 @@ class SandboxCheckpoint(harness.TestCase):
             self.assertEqual((before["zombie"], before["locked"]), ("Z", 1))
             self.assert_ok(self.checkpoint())
             self.assertNotIn(self.name, self.caisson("list", "-a").out)
-            time.sleep(1.0)
+            time.sleep(3.0)
             self.assert_ok(self.restore())
             after = self.next_told()
             self.assert_goes_on(before, after)
             # The clock stood still with the program.
-            self.assertLess(after["clock"] - before["clock"], 0.9)
+            self.assertLess(after["clock"] - before["clock"], 2.8)
             self.assert_goes_on(after, self.next_told())
             self.remove()
 

@@ -362,11 +362,14 @@ class TestCase(unittest.TestCase):
                 self.fail("left behind:\n  " + "\n  ".join(found))
             time.sleep(0.02)
 
+    def host_mounts(self):
+        """Mounts of this host below what is this test's. (Others make mounts of theirs meanwhile.)"""
+        return [line for line in mountinfo() if re.search(rf"\b{self.name}\b", line)]
+
     def _leaks(self):
         self._reap()
         found = [f"process {text}" for text in children().values()]
-        found += [f"mount {line}" for line in mountinfo()
-                  if line not in self._mounts and re.search(rf"\b{self.name}\b", line)]
+        found += [f"mount {line}" for line in self.host_mounts() if line not in self._mounts]
         found += [f"cgroup {path}" for path in cgroup_directories(self.name)]
         if os.path.isdir(self.state):
             found += [f"state {os.path.join(self.state, name)}" for name in os.listdir(self.state)

@@ -46,14 +46,14 @@ class LiveMounts(OciCase):
         for user in (False, True):
             with self.subTest(user=user):
                 self.running(user=user)
-                before, host = self.mountinfo_inside(), harness.mountinfo()
+                before, host = self.mountinfo_inside(), self.host_mounts()
                 self.assert_ok(self.mounts("add", self.bind("/data/deep", "ro"), {
                     "destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["size=1m", "mode=700"]}))
                 done = self.inside("cat /data/deep/file; touch /data/deep/x; echo y > /scratch/y; stat -c '%a %u' /scratch; "
                                    "grep -c 'size=1024k' /proc/self/mounts")
                 self.assertEqual(done.out, "of the host\n700 0\n1\n", str(done))
                 self.assertIn("Read-only file system", done.err)
-                self.assertEqual(harness.mountinfo(), host)
+                self.assertEqual(self.host_mounts(), host)
                 self.assert_ok(self.mounts("remove", {"destination": "/data/deep"}, {"destination": "/scratch/"}))
                 self.assertEqual(self.mountinfo_inside(), before)
                 self.delete("--force")
@@ -148,9 +148,9 @@ class LiveMounts(OciCase):
     def test_the_host_s_root_in_all_namespaces_is_not_ours_to_change(self):
         self.running()
         self.assert_ok(self.mounts("add", self.bind("/data", "rshared")))
-        before = harness.mountinfo()
+        before = self.host_mounts()
         self.assert_ok(self.mounts("add", {"destination": "/data/below", "type": "tmpfs", "source": "tmpfs"}))
-        self.assertEqual(harness.mountinfo(), before)
+        self.assertEqual(self.host_mounts(), before)
         self.delete("--force")
 
     def test_people_s_commands(self):

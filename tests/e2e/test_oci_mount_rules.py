@@ -317,9 +317,9 @@ class MappedIds(MountRules):
             self.assertEqual(done.out, "7000 7000\n", str(done))
 
     def test_copies_of_the_mount_are_seen_by_none_of_the_host_s(self):
-        before = harness.mountinfo()
+        before = self.host_mounts()
         self.owners("ridmap", "rshared", **self.MAPS)
-        self.assertEqual(harness.mountinfo(), before)
+        self.assertEqual(self.host_mounts(), before)
 
     def test_an_ordinary_user_is_told_that_only_root_can(self):
         changes = {"mounts": harness.default_config()["mounts"][:1] + [mount("/inside", self.source, "bind", "idmap")],

@@ -1,6 +1,9 @@
 # ctest: RELEASE_ONLY
+# ctest: SERIAL
 # ctest: TIMEOUT 300
-"""`checkpoint` and `restore` of a sandbox: programs go on with all they had, on each platform; what cannot be is said."""
+"""`checkpoint` and `restore` of a sandbox: programs go on with all they had, on each platform; what cannot be is said.
+
+Others must not make mounts meanwhile: a view of this machine has them all, and is restored with the same ones only."""
 
 import json
 import os

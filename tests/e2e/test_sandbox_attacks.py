@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import subprocess
+import time
 import unittest
 
 import guest_programs
@@ -141,13 +142,25 @@ class Outside(AttackCase):
         cgroup = read(f"/proc/{pid}/cgroup")
         return [int(other) for other in filter(str.isdigit, os.listdir("/proc")) if read(f"/proc/{other}/cgroup") == cgroup]
 
+    def settled_members(self, pid):
+        """The same once none of them is about to end any more, or to become what it will be."""
+        members = []
+
+        def settled():
+            before, members[:] = list(members), self.members(pid)
+            time.sleep(0.3)
+            return before == members and sum(not is_stub(member) for member in members) == 2
+
+        harness.wait_until(settled, "nothing but the kernel process, the gofer and stubs is there")
+        return members
+
     def test_who_may_do_what(self):
         for platform in PLATFORMS:
             with self.subTest(platform=platform):
-                pid, folder = self.started(platform, "sleep 100 & touch /v/up; wait")
+                pid, folder = self.started(platform, "sleep 100 & : > /v/up; wait")
                 harness.wait_until(lambda folder=folder: os.path.exists(f"{folder}/up"), "it runs")
                 os.remove(f"{folder}/up")
-                members = self.members(pid)
+                members = self.settled_members(pid)
                 kinds = [self.check_process(member, pid) for member in members]
                 self.assertEqual(kinds.count("kernel"), 1)
                 self.assertEqual(kinds.count("gofer"), 1)
